@@ -1,0 +1,32 @@
+# The two commands: `make demo` and `make test`. Everything lives in .venv; nothing else is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DO_NOT_TRACK := 1
+
+.PHONY: demo test test-all lint clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed ## curate real map imagery, from nothing to the report
+	$(BIN)/git10m demo --dir demo
+
+test: $(VENV)/.installed ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.installed ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "git10m needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
+	touch $@
+
+clean: ## remove the environment and the demo's output
+	rm -rf $(VENV) demo

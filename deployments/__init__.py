@@ -1,0 +1,1 @@
+"""Deployments and example recipes; data only, nothing is imported from here."""

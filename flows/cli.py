@@ -1,0 +1,110 @@
+"""The command line, ``git10m``. Commands import what they run, so that ``--help`` is quick."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from schemas.errors import CurationError
+
+app = typer.Typer(
+    name="git10m",
+    help="Curate image-caption data sets: scan once, decide in seconds, write once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_FAILED, _MISUSED = 1, 2
+
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log of the run as well.")]
+
+
+@app.command()
+def curate(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set a key of the recipe, as in [cyan]--set subsets.0.quality.min_score=4.8[/]. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Curate the subsets of a RECIPE: scan what is new, select, write, and say where it lies.
+
+    Exit status: 0 done, 1 the run failed, 2 the recipe or the usage is wrong.
+    """
+    from flows.recipes import RecipeError, load_recipe
+
+    try:
+        loaded = load_recipe(recipe, settings or ())
+    except RecipeError as error:
+        _fail(str(error), _MISUSED)
+    _set_up_prefect(verbose)
+    from flows.console import run_curate
+
+    _run(lambda: run_curate(loaded))
+
+
+@app.command()
+def verify(
+    subset: Annotated[Path, typer.Argument(metavar="SUBSET_DIR", help="A subset's folder.", show_default=False)],
+) -> None:
+    """Read a published subset again, and hold it against its manifest.
+
+    Exit status: 0 sound, 1 not sound, or not a subset; 2 the usage is wrong.
+    """
+    if not subset.is_dir():
+        _fail(f"{subset}: no such folder", _MISUSED)
+    from tasks.verify import verify as verify_subset
+
+    report = verify_subset(subset)
+    for problem in report.problems:
+        typer.echo(problem, err=True)
+    if not report.sound:
+        _fail(f"{subset}: not sound: {len(report.problems)} problem(s)", _FAILED)
+    typer.echo(f"{subset}: sound: {report.files} files, {report.rows:,} rows kept")
+
+
+@app.command()
+def demo(
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Where the demo's source, workspace and subsets go.")
+    ] = Path("demo"),
+    verbose: Verbose = False,
+) -> None:
+    """Cut real map imagery into tiles, plant known defects, curate, and check that each defect was found.
+
+    Needs the extra [cyan]demo[/]. Exit status: 0 all found, 1 the run failed or a defect was missed.
+    """
+    _set_up_prefect(verbose)
+    from flows.demo import run_demo
+
+    _run(lambda: run_demo(directory))
+
+
+def _set_up_prefect(verbose: bool) -> None:
+    """Set what Prefect reads when it is imported; the user's own environment wins."""
+    defaults = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    if not verbose:  # a failure is told once, by this program; the Prefect API still receives the whole log
+        defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL"}
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _run(job: Callable[[], object]) -> None:
+    try:
+        job()
+    except (CurationError, OSError) as error:
+        _fail(str(error), _FAILED)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    typer.echo(f"git10m: {message}", err=True)
+    raise typer.Exit(status)

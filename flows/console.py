@@ -1,0 +1,41 @@
+"""What a run prints on a terminal when it is done."""
+
+from rich.console import Console
+from rich.table import Table
+
+from flows.artifacts import funnel_rows
+from flows.curate import curate
+from schemas.recipe import Recipe
+from schemas.reports import CurateReport
+from tasks.files import ensure_writable
+from tasks.source import list_shards
+
+_out = Console()
+
+
+def run_curate(recipe: Recipe) -> CurateReport:
+    """Run the ``curate`` flow and print its funnel and where the results lie.
+
+    What can be refused at once is refused before Prefect's server is started.
+    """
+    list_shards(recipe.source)
+    for place in (recipe.workspace, recipe.output.dir):
+        ensure_writable(place)
+    report = curate(recipe)
+    print_report(report)
+    return report
+
+
+def print_report(report: CurateReport) -> None:
+    """Print the funnel of each subset, and the paths of its manifest and report."""
+    _out.print(f"{report.source}: {report.scan}", highlight=False)
+    for subset in report.subsets:
+        table = Table(title=f"{subset.select.subset}{' (unchanged)' if subset.reused else ''}", title_justify="left")
+        table.add_column("stage")
+        for heading in ("rejected", "left", "left %"):
+            table.add_column(heading, justify="right")
+        for row in funnel_rows(subset):
+            table.add_row(*row.values())
+        _out.print(table)
+        for path in (subset.manifest, subset.report):
+            _out.print(f"  {path.stem:<9} {path}", highlight=False, soft_wrap=True)

@@ -1,0 +1,46 @@
+"""Progress on a terminal: one bar a stage, and one line when it is done. Silent when nobody watches."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+console = Console(stderr=True)
+
+
+class StageBar:
+    """The bar of one stage. Threads may call :meth:`advance` at the same time."""
+
+    def __init__(self, name: str, bars: Progress, total: float):
+        self._name = name
+        self._bars = bars
+        self._task = bars.add_task(name, total=total, rows=0, speed="")
+        self._rows = 0
+
+    def advance(self, *, rows: int, work: float) -> None:
+        """Add ``rows`` done, which were ``work`` of the total."""
+        self._rows += rows
+        task = self._bars.tasks[self._task]
+        speed = f"{self._rows / task.elapsed:,.0f} rows/s" if task.elapsed else ""
+        self._bars.update(self._task, advance=work, rows=self._rows, speed=speed)
+
+
+    def finish(self, line: str) -> None:
+        """Say in one line what the stage did."""
+        if console.is_terminal:
+            console.print(f"[bold green]✓[/] {self._name:<12} {line}", highlight=False)
+
+
+@contextmanager
+def stage(name: str, total: float) -> Iterator[StageBar]:
+    """Show a bar for the length of a ``with`` block; ``total`` is in the unit of ``advance(work=…)``."""
+    columns = (
+        TextColumn("{task.description:<14}"),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]:,} rows {task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        yield StageBar(name, bars, total)

@@ -1,0 +1,1 @@
+"""What the words mean: pydantic models and Arrow schemas. Imports nothing of ours."""

@@ -1,0 +1,64 @@
+"""The manifest: what a subset is, sealed, with no word on when or where it was made (that is in run.json)."""
+
+from typing import Any, Self
+
+from pydantic import Field, NonNegativeInt, model_validator
+
+from schemas.base import Model
+from schemas.recipe import fingerprint
+from schemas.reports import DataFile, Funnel, QuarantinedShard, ReasonCount
+
+MANIFEST_VERSION = 1
+
+
+class ShardIdentity(Model):
+    """One source shard as it was scanned."""
+
+    shard: str
+    content_xxh3: str = Field(description="XXH3-128 of the shard's bytes, in hex.")
+    rows: NonNegativeInt
+    byte_length: NonNegativeInt = Field(description="[bytes]")
+
+
+class SourceIdentity(Model):
+    """The source as it was scanned, with the terms that travel with it."""
+
+    name: str
+    split: str
+    revision: str | None
+    licence: str
+    citation: str | None
+    rows: NonNegativeInt
+    shards: tuple[ShardIdentity, ...]
+    quarantined: tuple[QuarantinedShard, ...]
+
+
+class Manifest(Model):
+    """``manifest.json`` of a subset. The same source and recipe give the same bytes."""
+
+    manifest_version: int = MANIFEST_VERSION
+    subset: str
+    recipe: dict[str, Any] = Field(description="All of the recipe that can change a byte of this subset.")
+    recipe_sha256: str = Field(description="SHA-256 of `recipe` as canonical JSON.")
+    min_score: float | None = Field(description="The quality threshold as a number, quantiles resolved.")
+    source: SourceIdentity
+    funnel: Funnel
+    reasons: tuple[ReasonCount, ...]
+    flags: tuple[ReasonCount, ...]
+    splits: dict[str, NonNegativeInt]
+    files: tuple[DataFile, ...] = Field(description="Every file of the subset but this one and run.json.")
+    versions: dict[str, str] = Field(description="Versions of all that can change a byte.")
+    seal: str = Field("", description="SHA-256 of this manifest as canonical JSON, this field left empty.")
+
+    def sealed(self) -> Self:
+        """Return a copy whose ``seal`` is right."""
+        return self.model_copy(update={"seal": self._seal()})
+
+    @model_validator(mode="after")
+    def _seal_holds(self) -> Self:
+        if self.seal and self.seal != self._seal():
+            raise ValueError(f"the manifest was changed: its seal is {self.seal}, its content gives {self._seal()}")
+        return self
+
+    def _seal(self) -> str:
+        return fingerprint({**self.model_dump(mode="json"), "seal": ""})

@@ -1,0 +1,125 @@
+"""Why a row is not kept: reason codes, the stage each belongs to, and the order in which they count."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Stage(StrEnum):
+    """Selection stages in funnel order; a row's primary reason is the first it has in this order."""
+
+    VALIDATION = "validation"
+    DEDUPLICATION = "deduplication"
+    QUALITY = "quality"
+    CAPTION = "caption length"
+    PLACE = "place and resolution"
+
+
+class Reason(StrEnum):
+    """A code that says why a row was rejected (or, for validation, flagged). Bit *i* of a mask is the *i*-th code."""
+
+    IMAGE_MISSING = "image_missing"
+    IMAGE_FORMAT = "image_format"
+    IMAGE_TOO_LARGE = "image_too_large"
+    IMAGE_UNDECODABLE = "image_undecodable"
+    IMAGE_SIZE = "image_size"
+    IMAGE_BLANK = "image_blank"
+    CAPTION_MISSING = "caption_missing"
+    CAPTION_LENGTH_MISMATCH = "caption_length_mismatch"
+    SCORE_MISSING = "score_missing"
+    SCORE_NOT_FINITE = "score_not_finite"
+    PLACE_MISSING = "place_missing"
+    PLACE_MALFORMED = "place_malformed"
+    PLACE_OUT_OF_RANGE = "place_out_of_range"
+    RESOLUTION_MISMATCH = "resolution_mismatch"
+    IMG_NAME_MISSING = "img_name_missing"
+    DUPLICATE_BYTES = "duplicate_bytes"
+    DUPLICATE_NEAR = "duplicate_near"
+    QUALITY_BELOW = "quality_below"
+    CAPTION_TOO_SHORT = "caption_too_short"
+    CAPTION_TOO_LONG = "caption_too_long"
+    ZOOM_OUTSIDE = "zoom_outside"
+    RESOLUTION_OUTSIDE = "resolution_outside"
+    GROUND_RESOLUTION_OUTSIDE = "ground_resolution_outside"
+    BBOX_OUTSIDE = "bbox_outside"
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that gives this reason."""
+        return _FACTS[self].stage
+
+    @property
+    def meaning(self) -> str:
+        """One sentence a person can read."""
+        return _FACTS[self].meaning
+
+    @property
+    def measured(self) -> str | None:
+        """The signals column (or verdict column) whose value led to this reason; None where no number did."""
+        return _FACTS[self].measured
+
+    @property
+    def bit(self) -> int:
+        """This reason's bit in a row's reason mask (uint64)."""
+        return 1 << REASONS.index(self)
+
+
+class _Facts(NamedTuple):
+    stage: Stage
+    meaning: str
+    measured: str | None = None
+
+
+_FACTS: dict[Reason, _Facts] = {
+    Reason.IMAGE_MISSING: _Facts(Stage.VALIDATION, "The row has no image bytes.", "byte_length"),
+    Reason.IMAGE_FORMAT: _Facts(Stage.VALIDATION, "The bytes are not of an allowed image format."),
+    Reason.IMAGE_TOO_LARGE: _Facts(Stage.VALIDATION, "The header declares more pixels than the limit."),
+    Reason.IMAGE_UNDECODABLE: _Facts(Stage.VALIDATION, "A strict decoder refuses the bytes: truncated or corrupt."),
+    Reason.IMAGE_SIZE: _Facts(Stage.VALIDATION, "Width or height is not the expected one.", "width"),
+    Reason.IMAGE_BLANK: _Facts(Stage.VALIDATION, "The picture is uniform or nearly so.", "luma_std"),
+    Reason.CAPTION_MISSING: _Facts(Stage.VALIDATION, "The caption is null or blank.", "caption_words"),
+    Reason.CAPTION_LENGTH_MISMATCH: _Facts(
+        Stage.VALIDATION, "The declared caption length is not the counted number of words.", "caption_words"
+    ),
+    Reason.SCORE_MISSING: _Facts(Stage.VALIDATION, "The quality score is null."),
+    Reason.SCORE_NOT_FINITE: _Facts(Stage.VALIDATION, "The quality score is NaN or infinite.", "img_quality_score"),
+    Reason.PLACE_MISSING: _Facts(Stage.VALIDATION, "The row names no tile."),
+    Reason.PLACE_MALFORMED: _Facts(Stage.VALIDATION, "The tile is not written as three whole numbers z_x_y."),
+    Reason.PLACE_OUT_OF_RANGE: _Facts(
+        Stage.VALIDATION, "The tile does not exist: z above 30, or x or y at or above 2^z."
+    ),
+    Reason.RESOLUTION_MISMATCH: _Facts(
+        Stage.VALIDATION, "The declared resolution is not 2^(17-z) metres a pixel.", "resolution_m"
+    ),
+    Reason.IMG_NAME_MISSING: _Facts(Stage.VALIDATION, "The row has no img_name."),
+    Reason.DUPLICATE_BYTES: _Facts(
+        Stage.DEDUPLICATION, "The image is byte for byte that of a kept row.", "duplicate_distance"
+    ),
+    Reason.DUPLICATE_NEAR: _Facts(
+        Stage.DEDUPLICATION, "The perceptual hash is within the radius of a kept row's.", "duplicate_distance"
+    ),
+    Reason.QUALITY_BELOW: _Facts(
+        Stage.QUALITY, "The quality score is below the threshold, or absent.", "img_quality_score"
+    ),
+    Reason.CAPTION_TOO_SHORT: _Facts(Stage.CAPTION, "The caption has too few words.", "caption_words"),
+    Reason.CAPTION_TOO_LONG: _Facts(Stage.CAPTION, "The caption has too many words.", "caption_words"),
+    Reason.ZOOM_OUTSIDE: _Facts(Stage.PLACE, "The zoom level is outside the range, or absent.", "z"),
+    Reason.RESOLUTION_OUTSIDE: _Facts(
+        Stage.PLACE, "The declared resolution is outside the range, or absent.", "resolution_m"
+    ),
+    Reason.GROUND_RESOLUTION_OUTSIDE: _Facts(
+        Stage.PLACE, "The true ground resolution is outside the range, or absent.", "ground_resolution_m"
+    ),
+    Reason.BBOX_OUTSIDE: _Facts(Stage.PLACE, "The tile's centre is outside the bounding box, or absent."),
+}
+
+REASONS: tuple[Reason, ...] = tuple(Reason)
+"""All reasons in stage order; the position is the bit."""
+
+
+def mask_of(*, stage: Stage) -> int:
+    """Return the bits of every reason of ``stage``.
+
+    >>> bin(mask_of(stage=Stage.QUALITY)).count("1")
+    1
+    """
+    return sum(reason.bit for reason in REASONS if reason.stage is stage)

@@ -1,0 +1,262 @@
+"""The recipe: the parameters of a run, the one parameter of the ``curate`` flow, and the file a person writes."""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from schemas.base import Model
+
+Action = Literal["reject", "flag", "ignore"]
+"""What becomes of a row that breaks a validation rule: not kept; kept and marked; not looked at."""
+
+SafeName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$"), Field(examples=["high-quality"])
+]
+"""Lower-case letters, digits, ``-`` and ``_``: the same folder name on every file system and object store."""
+
+SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$"), Field(examples=["train"])]
+"""A split as `datasets` can name it: lower-case letters, digits and ``_``."""
+
+ImageFormat = Literal["JPEG", "PNG", "WEBP", "TIFF"]
+
+
+class Source(Model):
+    """Where the pairs come from, and the terms that travel with them."""
+
+    kind: Literal["save_to_disk"] = Field("save_to_disk", description="A tree written by `datasets.save_to_disk`.")
+    path: Path = Field(description="Folder that holds dataset_dict.json (or, for a single split, state.json).")
+    split: str = Field("train", min_length=1, description="The split to read.")
+    name: str = Field(min_length=1, description="The source's name in manifests, cards and run names.")
+    revision: str | None = Field(None, description="The source's revision, if it has one; recorded in the manifest.")
+    licence: str = Field(
+        "CC-BY-NC-ND-4.0", min_length=1, description="SPDX identifier of the source's licence; default: Git-10M's."
+    )
+    citation: str | None = Field(None, description="How to cite the source; copied to manifest and card.")
+    on_bad_shard: Literal["fail", "publish"] = Field(
+        "fail",
+        description="When a shard cannot be read: 'fail' scans the rest and publishes nothing; "
+        "'publish' goes on without it and names it in the manifest.",
+    )
+
+
+class ScanSettings(Model):
+    """How images are measured. A change here scans the source again."""
+
+    formats: tuple[ImageFormat, ...] = Field(
+        ("JPEG", "PNG", "WEBP", "TIFF"), min_length=1, description="Image formats whose decoders may run."
+    )
+    max_pixels: int = Field(
+        16_777_216, ge=1, le=2**30, description="Largest width x height that is decoded [pixels]; default 4096 x 4096."
+    )
+
+
+class ImageSize(Model):
+    """An exact image size."""
+
+    width: int = Field(ge=1, description="Width [pixels].")
+    height: int = Field(ge=1, description="Height [pixels].")
+
+
+class ValidationRules(Model):
+    """One action per validation rule: `reject`, `flag` (keep and mark) or `ignore`."""
+
+    image_missing: Action = Field("reject", description="The row has no image bytes.")
+    image_format: Action = Field("reject", description="The bytes are not of an allowed format.")
+    image_too_large: Action = Field("reject", description="More pixels than scan.max_pixels.")
+    image_undecodable: Action = Field("reject", description="A strict decoder refuses the bytes.")
+    image_size: Action = Field("reject", description="Not of the size in validation.image_size.")
+    image_blank: Action = Field("reject", description="Luma spread at or below validation.blank_luma_std.")
+    caption_missing: Action = Field("reject", description="The caption is null or blank.")
+    caption_length_mismatch: Action = Field("flag", description="caption_length is not the counted words.")
+    score_missing: Action = Field("flag", description="The quality score is null.")
+    score_not_finite: Action = Field("reject", description="The quality score is NaN or infinite.")
+    place_missing: Action = Field("flag", description="The row names no tile, as public-data rows of Git-10M.")
+    place_malformed: Action = Field("reject", description="The tile is not three whole numbers z_x_y.")
+    place_out_of_range: Action = Field("reject", description="No such tile: x or y at or above 2^z.")
+    resolution_mismatch: Action = Field("flag", description="resolution is not 2^(17-z) metres a pixel.")
+    img_name_missing: Action = Field("reject", description="The row has no img_name.")
+
+
+class Validation(Model):
+    """What a row must be to be considered at all."""
+
+    image_size: ImageSize | None = Field(None, description="The one image size allowed; null allows any.")
+    blank_luma_std: float = Field(
+        1.0, ge=0, le=127.5, description="A picture is blank when its luma standard deviation is at or below this [0..255]."
+    )
+    rules: ValidationRules = Field(default_factory=ValidationRules, description="The action of each rule.")
+
+
+class Deduplication(Model):
+    """What counts as the same picture."""
+
+    exact_bytes: bool = Field(True, description="Rows whose image bytes are equal are duplicates.")
+    near_radius_bits: int | None = Field(
+        4, ge=0, le=16, description="Largest Hamming distance of two 64-bit perceptual hashes [bits]; null: off."
+    )
+
+
+class QualityThreshold(Model):
+    """The least quality score that is kept: a number, or a quantile of the valid rows' scores; neither keeps all."""
+
+    min_score: float | None = Field(None, allow_inf_nan=False, description="Keep scores at or above this.")
+    min_quantile: float | None = Field(
+        None, gt=0, lt=1, description="Keep scores at or above this quantile of the valid rows' scores [0..1]."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.min_score is not None and self.min_quantile is not None:
+            raise ValueError("give min_score or min_quantile, not both")
+        return self
+
+
+class _Range(Model):
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        low, high = getattr(self, "min"), getattr(self, "max")
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"empty range: min {low} is above max {high}; expected min <= max")
+        return self
+
+
+class WordRange(_Range):
+    """A range of words, both ends included."""
+
+    min: int | None = Field(None, ge=0, description="Fewest words; null: no lower limit.")
+    max: int | None = Field(None, ge=0, description="Most words; null: no upper limit.")
+
+
+class ZoomRange(_Range):
+    """A range of zoom levels, both ends included."""
+
+    min: int | None = Field(None, ge=0, le=30, description="Lowest zoom level; null: no lower limit.")
+    max: int | None = Field(None, ge=0, le=30, description="Highest zoom level; null: no upper limit.")
+
+
+class ResolutionRange(_Range):
+    """A range of resolutions in metres a pixel, both ends included."""
+
+    min: float | None = Field(None, gt=0, allow_inf_nan=False, description="Finest [m/pixel]; null: no lower limit.")
+    max: float | None = Field(None, gt=0, allow_inf_nan=False, description="Coarsest [m/pixel]; null: no upper limit.")
+
+
+class BoundingBox(Model):
+    """A box in degrees that must hold a tile's centre. `west` above `east` crosses the antimeridian."""
+
+    west: float = Field(ge=-180, le=180, description="Western edge, longitude [degrees].")
+    south: float = Field(ge=-90, le=90, description="Southern edge, latitude [degrees].")
+    east: float = Field(ge=-180, le=180, description="Eastern edge, longitude [degrees].")
+    north: float = Field(ge=-90, le=90, description="Northern edge, latitude [degrees].")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.south >= self.north:
+            raise ValueError(f"empty box: south {self.south} is not below north {self.north}")
+        if self.west == self.east:
+            raise ValueError(f"empty box: west equals east ({self.west})")
+        return self
+
+
+class Splits(Model):
+    """Fractions of the kept rows, drawn by a seeded hash of the image, so that equal images share a split."""
+
+    fractions: dict[SplitName, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=lambda: {"train": 1.0}, min_length=1, description="Split name to fraction; they sum to 1."
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Another seed draws other rows.")
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        total = sum(self.fractions.values())
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"fractions sum to {total:g}; expected 1")
+        return self
+
+
+class Subset(Model):
+    """One curated output. What is left out selects everything."""
+
+    name: SafeName = Field(description="Folder name of the subset: lower-case letters, digits, '-' and '_'.")
+    quality: QualityThreshold = Field(default_factory=QualityThreshold, description="Quality-score threshold.")
+    caption_words: WordRange = Field(default_factory=WordRange, description="Words in the caption, counted.")
+    zoom: ZoomRange = Field(default_factory=ZoomRange, description="Zoom levels of the tile.")
+    resolution_m: ResolutionRange = Field(
+        default_factory=ResolutionRange, description="Declared (nominal) resolution [m/pixel]."
+    )
+    ground_resolution_m: ResolutionRange = Field(
+        default_factory=ResolutionRange, description="True ground resolution at the tile's centre [m/pixel]."
+    )
+    bbox: BoundingBox | None = Field(None, description="Where the tile's centre must lie; null: anywhere.")
+    splits: Splits = Field(default_factory=Splits, description="How the kept rows are divided.")
+
+
+class Output(Model):
+    """Where subsets go and how their files are cut."""
+
+    dir: Path = Field(description="Folder that will hold one folder per subset.")
+    shard_bytes: int = Field(
+        500_000_000, ge=1, le=2**40, description="A data file is closed once its images reach this size [bytes]."
+    )
+    row_group_rows: int = Field(
+        100, ge=1, le=100_000, description="Rows in a Parquet row group; data-set viewers read 100 well [rows]."
+    )
+
+
+class Engine(Model):
+    """What the run may use. Nothing here changes a byte of the result."""
+
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024, description="Worker processes of the scan; default: all cores."
+    )
+
+
+class Recipe(Model):
+    """The parameters of a run: one source, one scan, any number of subsets."""
+
+    source: Source = Field(description="Where the pairs come from.")
+    scan: ScanSettings = Field(default_factory=ScanSettings, description="How images are measured.")
+    validation: Validation = Field(default_factory=Validation, description="What a row must be.")
+    deduplication: Deduplication = Field(default_factory=Deduplication, description="What counts as the same.")
+    subsets: tuple[Subset, ...] = Field(min_length=1, description="The curated outputs.")
+    output: Output = Field(description="Where the subsets go.")
+    workspace: Path = Field(description="Folder for signals, pairs and verdicts, kept and reused between runs.")
+    engine: Engine = Field(default_factory=Engine, description="What the run may use.")
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> Self:
+        repeated = [name for name, times in Counter(s.name for s in self.subsets).items() if times > 1]
+        if repeated:
+            raise ValueError(f"subsets: every name must be used once; repeated: {', '.join(repeated)}")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What the run makes of what, as in ``demo → clean, high-quality``."""
+        return f"{self.source.name} → {', '.join(subset.name for subset in self.subsets)}"
+
+    def essence(self, subset: Subset) -> dict[str, Any]:
+        """Return all of the recipe that can change a byte of ``subset``: no path, no other subset, no engine.
+
+        The result is plain JSON data, and stands in the manifest as the recipe.
+        """
+        data = self.model_dump(
+            mode="json", exclude={"source": {"path", "on_bad_shard"}, "output": {"dir"}, "workspace": True, "engine": True}
+        )
+        data["subsets"] = [subset.model_dump(mode="json")]
+        return data
+
+
+def fingerprint(data: Any) -> str:
+    """Return the SHA-256, in hex, of ``data`` as canonical JSON (sorted keys, no spaces, UTF-8).
+
+    >>> fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
+    True
+    """
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

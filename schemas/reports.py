@@ -1,0 +1,225 @@
+"""What each stage says it did: pydantic reports whose validators check that nothing was lost.
+
+A report that does not add up raises :class:`pydantic.ValidationError` where it is made: it is a bug, never a warning.
+"""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, NonNegativeInt, model_validator
+
+from schemas.base import Model
+from schemas.reasons import Reason, Stage
+
+
+class QuarantinedShard(Model):
+    """A shard that could not be read, and why."""
+
+    shard: str
+    error: str
+
+
+class ShardReport(Model):
+    """One shard, scanned now or before."""
+
+    shard: str = Field(description="File name in the source.")
+    content_xxh3: str = Field(description="XXH3-128 of the shard's bytes, in hex: the shard's identity.")
+    byte_length: NonNegativeInt = Field(description="Size of the shard [bytes].")
+    rows: NonNegativeInt
+    sound_rows: NonNegativeInt = Field(description="Rows without a defect.")
+    defective_rows: NonNegativeInt = Field(description="Rows with at least one defect.")
+    image_bytes: NonNegativeInt = Field(description="Bytes of all images [bytes].")
+    signals: Path = Field(description="The shard's signals file in the workspace.")
+    reused: bool = Field(description="True when an earlier scan's signals were taken.")
+
+    @model_validator(mode="after")
+    def _conserves(self) -> Self:
+        _equal(f"{self.shard}: rows", self.rows, "sound + defective rows", self.sound_rows + self.defective_rows)
+        return self
+
+
+class ScanReport(Model):
+    """All shards of a source, in source order."""
+
+    shards: tuple[ShardReport, ...]
+    quarantined: tuple[QuarantinedShard, ...] = ()
+    listed_shards: NonNegativeInt = Field(description="Shards that the source lists.")
+
+    @model_validator(mode="after")
+    def _conserves(self) -> Self:
+        _equal("listed shards", self.listed_shards, "scanned + quarantined", len(self.shards) + len(self.quarantined))
+        return self
+
+    @property
+    def rows(self) -> int:
+        """Rows in all readable shards."""
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def scanned(self) -> int:
+        """Shards whose images were read in this run."""
+        return sum(not shard.reused for shard in self.shards)
+
+    def __str__(self) -> str:
+        if self.scanned == 0 and not self.quarantined:
+            return f"scanned 0, reused all {len(self.shards)} shards ({self.rows:,} rows)"
+        reused = len(self.shards) - self.scanned
+        bad = f", quarantined {len(self.quarantined)}" if self.quarantined else ""
+        return f"scanned {self.scanned}, reused {reused} of {self.listed_shards} shards{bad} ({self.rows:,} rows)"
+
+
+class DeduplicateReport(Model):
+    """Pairs of distinct perceptual hashes within the radius."""
+
+    rows: NonNegativeInt
+    hashed_rows: NonNegativeInt = Field(description="Rows that have a perceptual hash.")
+    distinct_hashes: NonNegativeInt
+    pairs: NonNegativeInt
+    path: Path | None = Field(description="The pairs file in the workspace; None when near-duplicates are off.")
+    reused: bool
+
+    @model_validator(mode="after")
+    def _conserves(self) -> Self:
+        if not self.distinct_hashes <= self.hashed_rows <= self.rows:
+            raise ValueError(f"{self.distinct_hashes} distinct hashes of {self.hashed_rows} hashes of {self.rows} rows")
+        return self
+
+
+class FunnelStep(Model):
+    """Rows that one stage took out, by primary reason, and rows left after it."""
+
+    stage: Stage
+    rejected: NonNegativeInt
+    left: NonNegativeInt
+
+
+class Funnel(Model):
+    """Rows left after each stage, each row counted once, under its primary reason."""
+
+    source_rows: NonNegativeInt
+    steps: tuple[FunnelStep, ...]
+
+    @model_validator(mode="after")
+    def _conserves(self) -> Self:
+        left = self.source_rows
+        for step in self.steps:
+            left -= step.rejected
+            _equal(f"left after {step.stage.value}", step.left, "left before - rejected", left)
+        return self
+
+    @property
+    def kept(self) -> int:
+        """Rows left at the end."""
+        return self.steps[-1].left if self.steps else self.source_rows
+
+
+class ReasonCount(Model):
+    """How many rows carry a reason, and for how many it is the primary one."""
+
+    reason: Reason
+    primary: NonNegativeInt
+    rows: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _conserves(self) -> Self:
+        if self.primary > self.rows:
+            raise ValueError(f"{self.reason.value}: primary for {self.primary} rows, but only {self.rows} carry it")
+        return self
+
+
+class SelectReport(Model):
+    """One subset's verdicts, counted."""
+
+    subset: str
+    rows: NonNegativeInt
+    kept: NonNegativeInt
+    rejected: NonNegativeInt
+    kept_image_bytes: NonNegativeInt = Field(description="Bytes of the kept rows' images [bytes].")
+    min_score: float | None = Field(description="The quality threshold as a number, quantiles resolved.")
+    funnel: Funnel
+    reasons: tuple[ReasonCount, ...] = Field(description="Reasons of rejected rows, in stage order.")
+    flags: tuple[ReasonCount, ...] = Field(description="Validation rules that kept rows break, but that only flag.")
+    splits: dict[str, NonNegativeInt] = Field(description="Kept rows of each split.")
+    verdicts: Path = Field(description="The verdicts file in the workspace.")
+
+    @model_validator(mode="after")
+    def _conserves(self) -> Self:
+        _equal("rows", self.rows, "kept + rejected", self.kept + self.rejected)
+        _equal("rejected", self.rejected, "sum of primary reasons", sum(count.primary for count in self.reasons))
+        _equal("kept", self.kept, "end of the funnel", self.funnel.kept)
+        _equal("kept", self.kept, "sum of splits", sum(self.splits.values()))
+        _equal("rows", self.rows, "start of the funnel", self.funnel.source_rows)
+        return self
+
+
+class DataFile(Model):
+    """One finished file of a subset."""
+
+    path: str = Field(description="Relative to the subset's folder, with forward slashes.")
+    rows: NonNegativeInt | None = Field(description="Rows in a Parquet file; null for others.")
+    byte_length: NonNegativeInt = Field(description="Size of the file [bytes].")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the file, in hex.")
+    image_bytes: NonNegativeInt | None = Field(None, description="Bytes of the images in a data file [bytes].")
+
+
+class WriteReport(Model):
+    """The data files of one subset, against what select promised."""
+
+    subset: str
+    expected_rows: NonNegativeInt
+    expected_image_bytes: NonNegativeInt
+    files: tuple[DataFile, ...]
+
+    @model_validator(mode="after")
+    def _conserves(self) -> Self:
+        _equal("rows written", sum(file.rows or 0 for file in self.files), "kept rows", self.expected_rows)
+        written = sum(file.image_bytes or 0 for file in self.files)
+        _equal("image bytes written", written, "kept image bytes", self.expected_image_bytes)
+        return self
+
+
+class PublishReport(Model):
+    """One published subset."""
+
+    select: SelectReport
+    write: WriteReport
+    directory: Path
+    reused: bool = Field(description="True when the published subset was already this one, and was left as it is.")
+
+    @property
+    def manifest(self) -> Path:
+        """The subset's manifest."""
+        return self.directory / "manifest.json"
+
+    @property
+    def report(self) -> Path:
+        """The subset's report page."""
+        return self.directory / "report.html"
+
+
+class CurateReport(Model):
+    """A whole run."""
+
+    source: str
+    scan: ScanReport
+    deduplicate: DeduplicateReport
+    subsets: tuple[PublishReport, ...]
+
+
+class VerifyReport(Model):
+    """What was found wrong with a published subset."""
+
+    directory: Path
+    files: NonNegativeInt = Field(description="Files that the subset should hold.")
+    rows: NonNegativeInt = Field(description="Rows that the subset should hold.")
+    problems: tuple[str, ...] = Field(description="Each names the file, and the row where there is one.")
+
+    @property
+    def sound(self) -> bool:
+        """True when nothing is wrong."""
+        return not self.problems
+
+
+def _equal(found_name: str, found: int, expected_name: str, expected: int) -> None:
+    if found != expected:
+        raise ValueError(f"rows or bytes were lost: {found_name} is {found}, but {expected_name} is {expected}")

@@ -1,0 +1,1 @@
+"""Deduplicate: which perceptual hashes lie within the radius; it does not choose."""

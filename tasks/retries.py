@@ -1,0 +1,26 @@
+"""When Prefect may run a task again: after a fault of the file system, and after nothing else."""
+
+from typing import Any, TypedDict
+
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+RETRIES = 2
+"""Further attempts, after 1 s and 10 s."""
+
+
+class _Retries(TypedDict):
+    retries: int
+    retry_delay_seconds: list[float]
+    retry_condition_fn: Any
+
+
+def is_io_fault(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Return whether ``state`` failed by an OSError that may pass; missing and forbidden files will not heal."""
+    error = state.result(raise_on_failure=False)
+    lasting = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
+    return isinstance(error, OSError) and not isinstance(error, lasting)
+
+
+IO_RETRIES = _Retries(retries=RETRIES, retry_delay_seconds=[1, 10], retry_condition_fn=is_io_fault)
+"""Keyword arguments of ``@task`` for a task that reads or writes files."""

@@ -1,0 +1,1 @@
+"""Scan: touch every image byte once, and keep the facts."""

@@ -1,0 +1,74 @@
+"""Kernel: the images of a batch, hashed, decoded and measured."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from schemas.reasons import Reason
+from schemas.recipe import ScanSettings
+from tasks.scan.decode import THUMBNAIL, ImageDefect, decode
+from tasks.scan.measure import measure
+
+
+def read_images(
+    images: pa.BinaryArray | pa.LargeBinaryArray, settings: ScanSettings
+) -> tuple[dict[str, pa.Array], dict[int, dict[Reason, str]]]:
+    """Return the signals of a column of image bytes, and the image defects by row.
+
+    The bytes are hashed and decoded where they lie: a memory-mapped shard is not copied.
+    """
+    rows = len(images)
+    luma = np.empty((rows, THUMBNAIL, THUMBNAIL), np.uint8)
+    decoded = np.zeros(rows, np.bool_)
+    lengths = np.zeros(rows, np.int64)
+    hashes: list[bytes | None] = [None] * rows
+    headers: dict[str, list[Any]] = {name: [None] * rows for name in ("format", "mode", "width", "height")}
+    defects: dict[int, dict[Reason, str]] = {}
+    for row, data in enumerate(byte_views(images)):
+        if not data:
+            defects[row] = {Reason.IMAGE_MISSING: f"image: found {'null' if data is None else '0 bytes'}, expected an image"}
+            continue
+        lengths[row] = len(data)
+        hashes[row] = hashlib.sha256(data).digest()
+        try:
+            image = decode(data, formats=settings.formats, max_pixels=settings.max_pixels)
+        except ImageDefect as defect:
+            defects[row] = {defect.reason: f"image: {defect}"}
+            headers["format"][row] = defect.format
+            headers["width"][row], headers["height"][row] = defect.size or (None, None)
+            continue
+        luma[row], headers["format"][row], headers["mode"][row], headers["width"][row], headers["height"][row] = image
+        decoded[row] = True
+    columns: dict[str, Any] = {
+        "byte_length": pa.array(lengths),
+        "sha256": pa.array(hashes, pa.binary(32)),
+        "format": pa.array(headers["format"], pa.string()),
+        "mode": pa.array(headers["mode"], pa.string()),
+        "width": pa.array(headers["width"], pa.int32()),
+        "height": pa.array(headers["height"], pa.int32()),
+    }
+    measures = measure(luma[decoded])
+    for name, values in measures._asdict().items():
+        spread = np.zeros(rows, values.dtype)
+        spread[decoded] = values
+        columns[name] = pa.array(spread, mask=~decoded)
+    return columns, defects
+
+
+def byte_views(column: pa.Array) -> list[memoryview | None]:
+    """Return a view of each value's bytes in a binary column, None for null; nothing is copied."""
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        column = column.cast(pa.large_binary())
+    width: type[np.signedinteger[Any]] = np.int64 if pa.types.is_large_binary(column.type) else np.int32
+    _, offset_buffer, data_buffer = column.buffers()
+    if data_buffer is None:
+        return [None if null else memoryview(b"") for null in column.is_null().to_numpy(zero_copy_only=False)]
+    offsets: NDArray[Any] = np.frombuffer(offset_buffer, width)[column.offset : column.offset + len(column) + 1]
+    data = memoryview(data_buffer).cast("B")
+    views: list[memoryview | None] = [data[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
+    for row in np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)):
+        views[row] = None
+    return views

@@ -1,0 +1,43 @@
+"""Scan as Prefect sees it: one task run for a group of shards."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from schemas.recipe import ScanSettings
+from schemas.reports import QuarantinedShard, ShardReport
+from tasks.retries import IO_RETRIES
+from tasks.scan.shard import scan_shard
+from tasks.source import Shard
+from tasks.workers import Workers
+
+ShardOutcome = ShardReport | QuarantinedShard
+
+
+@task(
+    name="scan shards",
+    task_run_name="scan {shards[0].name} +{more}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    **IO_RETRIES,
+)
+def scan_shards(
+    shards: tuple[Shard, ...],
+    more: int,
+    settings: ScanSettings,
+    workspace: Path,
+    pool: Workers,
+    done: Callable[[ShardOutcome], None],
+) -> tuple[ShardOutcome, ...]:
+    """Scan ``shards`` one after the other in worker processes; ``done`` hears of each.
+
+    ``more``, the number of shards after the first, is for the task run's name.
+    """
+    outcomes = []
+    for shard in shards:
+        outcome = pool.run(scan_shard, shard, settings, workspace)
+        outcomes.append(outcome)
+        done(outcome)
+    return tuple(outcomes)

@@ -1,0 +1,28 @@
+"""Kernel: draw each row's split by a seeded hash of its image, so that equal images share a split."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.recipe import Splits
+
+
+def draw_splits(sha256: NDArray[np.uint8], splits: Splits) -> NDArray[np.int8]:
+    """Return the position of each row's split in ``splits.fractions``.
+
+    Args:
+        sha256: shape (rows, 32): the digests of the images.
+        splits: fractions and seed; the draw of a row depends on nothing but these and its digest.
+    """
+    head = np.ascontiguousarray(sha256[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+    seed = _mix(np.array([splits.seed], np.uint64))
+    uniform = (_mix(head ^ seed) >> np.uint64(11)) * 2.0**-53  # 53 bits fill a float64 in [0, 1)
+    edges = np.cumsum(list(splits.fractions.values()))[:-1]
+    return np.searchsorted(edges, uniform, side="right").astype(np.int8)
+
+
+def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finaliser (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014)."""
+    value = value + np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))

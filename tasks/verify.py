@@ -1,0 +1,146 @@
+"""Verify a published subset: read every file again and hold it against the manifest and against each other."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas.manifest import Manifest
+from schemas.reports import DataFile, VerifyReport
+from schemas.tables import INDEX, REJECTED
+from tasks.deduplicate.hamming import hamming_pairs
+from tasks.files import sha256_of
+from tasks.scan.images import byte_views
+from tasks.source import image_bytes
+from tasks.write.staging import MANIFEST, RUN, NotASubset, read_manifest
+
+_SHOWN = 5  # rows named for each fault
+
+
+def verify(directory: Path) -> VerifyReport:
+    """Check the subset in ``directory``: files, digests, rows, and the promises about them.
+
+    Returns:
+        A report that names each file and row at fault; ``problems`` is empty for a sound subset.
+    """
+    try:
+        manifest = read_manifest(directory)
+    except NotASubset as error:
+        return VerifyReport(directory=directory, files=0, rows=0, problems=(str(error),))
+    problems = list(_check_files(directory, manifest))
+    tables = {}
+    for name, schema in (("index.parquet", INDEX), ("rejected.parquet", REJECTED)):
+        try:
+            tables[name] = pq.read_table(directory / name)
+            if not tables[name].schema.equals(schema):
+                problems.append(f"{name}: found columns {tables[name].schema.names}, expected {schema.names}")
+                del tables[name]
+        except (OSError, pa.ArrowException) as error:
+            problems.append(f"{name}: {error}")
+    if len(tables) == 2:
+        problems += _check_rows(manifest, tables["index.parquet"], tables["rejected.parquet"])
+    if "index.parquet" in tables:
+        problems += _check_data(directory, manifest, tables["index.parquet"])
+        problems += _check_duplicates(manifest, tables["index.parquet"])
+    return VerifyReport(
+        directory=directory, files=len(manifest.files) + 1, rows=manifest.funnel.kept, problems=tuple(problems)
+    )
+
+
+def _check_files(directory: Path, manifest: Manifest) -> Iterator[str]:
+    listed = {file.path for file in manifest.files}
+    present = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if not path.is_dir()}
+    for extra in sorted(present - listed - {MANIFEST, RUN}):
+        yield f"{extra}: not in the manifest"
+    for file in manifest.files:
+        if file.path not in present:
+            yield f"{file.path}: missing"
+        else:
+            yield from _check_file(directory / file.path, file)
+
+
+def _check_file(path: Path, file: DataFile) -> Iterator[str]:
+    size = path.stat().st_size
+    if size != file.byte_length:
+        yield f"{file.path}: found {size:,} bytes, expected {file.byte_length:,}"
+    elif (found := sha256_of(path)) != file.sha256:
+        yield f"{file.path}: found SHA-256 {found}, expected {file.sha256}"
+
+
+def _check_rows(manifest: Manifest, index: pa.Table, rejected: pa.Table) -> Iterator[str]:
+    kept, refused = (table["row_id"].to_numpy() for table in (index, rejected))
+    for name, row_ids, expected in (
+        ("index.parquet", kept, manifest.funnel.kept),
+        ("rejected.parquet", refused, manifest.source.rows - manifest.funnel.kept),
+    ):
+        if len(row_ids) != expected:
+            yield f"{name}: found {len(row_ids):,} rows, expected {expected:,}"
+        if (np.diff(row_ids) <= 0).any():
+            yield f"{name}: row ids do not ascend at row {int(np.argmax(np.diff(row_ids) <= 0)) + 1}"
+    both = np.intersect1d(kept, refused)
+    if len(both):
+        yield f"index.parquet and rejected.parquet: both hold row id {_some(both)}"
+    neither = np.setdiff1d(np.arange(manifest.source.rows), np.concatenate([kept, refused]))
+    if len(neither):
+        yield f"index.parquet and rejected.parquet: neither holds row id {_some(neither)}"
+    keepers = rejected["duplicate_of"].drop_null().to_numpy()
+    strangers = np.setdiff1d(keepers, kept)
+    if len(strangers):
+        yield f"rejected.parquet: duplicate_of names rows that are not kept: {_some(strangers)}"
+
+
+def _check_data(directory: Path, manifest: Manifest, index: pa.Table) -> Iterator[str]:
+    for split, rows in manifest.splits.items():
+        expected = index.filter(pc.equal(index["split"], split))
+        done = 0
+        for file in manifest.files:
+            if file.path.startswith(f"data/{split}-"):
+                digests = expected["sha256"].slice(done, file.rows or 0).to_pylist()
+                row_ids = expected["row_id"].slice(done, file.rows or 0).to_numpy()
+                yield from _check_images(directory / file.path, file, digests, row_ids)
+                done += file.rows or 0
+        if not done == rows == len(expected):
+            yield f"split {split}: {done:,} rows in data files, {len(expected):,} in index.parquet, {rows:,} in the manifest"
+
+
+def _check_images(path: Path, file: DataFile, digests: list[bytes | None], row_ids: NDArray[np.int64]) -> Iterator[str]:
+    row = 0
+    try:
+        with pq.ParquetFile(path) as parquet:
+            for batch in parquet.iter_batches(batch_size=256, columns=["image"]):
+                for view in byte_views(image_bytes(batch)):
+                    digest = hashlib.sha256(view).digest() if view else None
+                    if row < len(digests) and digest != digests[row]:
+                        yield f"{file.path}: row {row} (row id {row_ids[row]}): the image is not the one in index.parquet"
+                    row += 1
+    except (OSError, pa.ArrowException) as error:
+        yield f"{file.path}: from row {row} on: {error}"
+        return
+    if row != file.rows:
+        yield f"{file.path}: found {row:,} rows, expected {file.rows:,}"
+
+
+def _check_duplicates(manifest: Manifest, index: pa.Table) -> Iterator[str]:
+    settings = manifest.recipe["deduplication"]
+    if settings["exact_bytes"]:
+        counts = index["sha256"].drop_null().value_counts()
+        if pc.max(counts.field("counts")).as_py() not in (None, 1):
+            twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+            yield f"index.parquet: kept more than once: image {', '.join(d.hex() for d in twice[:_SHOWN].to_pylist())}"
+    radius = settings["near_radius_bits"]
+    if radius is not None:
+        rows = index.filter(pc.is_valid(index["phash"]))
+        pairs = hamming_pairs(rows["phash"].to_numpy(), radius)
+        row_ids = rows["row_id"].to_numpy()
+        for a, b, distance in list(zip(*pairs, strict=True))[:_SHOWN]:
+            yield f"index.parquet: row ids {row_ids[a]} and {row_ids[b]} are kept, {distance} bits apart (radius {radius})"
+
+
+def _some(row_ids: NDArray[np.int64]) -> str:
+    more = f" and {len(row_ids) - _SHOWN:,} more" if len(row_ids) > _SHOWN else ""
+    return ", ".join(map(str, row_ids[:_SHOWN])) + more

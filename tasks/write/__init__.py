@@ -1,0 +1,1 @@
+"""Write: copy the kept rows' bytes untouched, and say where every other row went."""

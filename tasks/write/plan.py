@@ -1,0 +1,73 @@
+"""Kernel: cut the kept rows into data files, from signals and verdicts alone."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas.recipe import Output, Subset
+from schemas.reports import ScanReport
+from tasks.signals import by_shard, first_row_ids, load_signals, readable_shards
+from tasks.source import Shard
+
+
+class ShardRows(NamedTuple):
+    """Rows to copy from one shard, and the digests that their images had when they were scanned."""
+
+    shard: Shard
+    rows: NDArray[np.int64]  # positions in the shard, ascending
+    sha256: pa.FixedSizeBinaryArray  # beside each row; null where the row has no image
+
+
+class FilePlan(NamedTuple):
+    """One data file to be."""
+
+    path: str  # relative to the subset's folder
+    parts: tuple[ShardRows, ...]
+    image_bytes: int
+
+
+def plan_files(
+    shards: tuple[Shard, ...], scan: ScanReport, verdicts: Path, subset: Subset, output: Output
+) -> list[FilePlan]:
+    """Return the data files of ``subset``: each split's kept rows in source order, cut by image bytes.
+
+    A split without rows has one empty file, so that every split of the recipe opens.
+    """
+    readable = readable_shards(shards, scan)
+    starts = first_row_ids(scan)
+    signals = load_signals(scan, ["byte_length", "sha256"])
+    byte_length, sha256 = signals["byte_length"].to_numpy(), signals["sha256"].combine_chunks()
+    split = pq.read_table(verdicts, columns=["split"])["split"]
+    plans = []
+    for name in subset.splits.fractions:
+        kept = np.flatnonzero(pc.fill_null(pc.equal(split.cast(pa.string()), name), False).to_numpy())
+        ranges = cut(byte_length[kept], output.shard_bytes)
+        for number, (begin, end) in enumerate(ranges):
+            rows = kept[begin:end]
+            parts = []
+            for index, within in by_shard(scan, rows):
+                parts.append(ShardRows(readable[index], within - starts[index], sha256.take(pa.array(within))))
+            path = f"data/{name}-{number:05d}-of-{len(ranges):05d}.parquet"
+            plans.append(FilePlan(path, tuple(parts), int(byte_length[rows].sum())))
+    return plans
+
+
+def cut(sizes: NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
+    """Return consecutive ranges of ``sizes``, each closed once its sum reaches ``limit``; one empty range for none.
+
+    >>> cut(np.array([3, 3, 3, 9, 1]), 6)
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    total = np.cumsum(sizes)
+    ranges, begin = [], 0
+    while begin < len(sizes):
+        before = total[begin - 1] if begin else 0
+        end = min(int(np.searchsorted(total, before + limit)) + 1, len(sizes))
+        ranges.append((begin, end))
+        begin = end
+    return ranges or [(0, 0)]

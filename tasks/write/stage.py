@@ -1,0 +1,97 @@
+"""Write as Prefect sees it: task runs that copy rows, and one that completes and publishes a subset."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from schemas.manifest import Manifest
+from schemas.reports import DataFile, ScanReport, SelectReport, WriteReport
+from tasks.files import sha256_of, write_text
+from tasks.retries import IO_RETRIES
+from tasks.source import Shard
+from tasks.workers import Workers
+from tasks.write.card import render_card
+from tasks.write.copy import copy_rows
+from tasks.write.plan import FilePlan
+from tasks.write.staging import MANIFEST, RUN, Staging
+from tasks.write.tables import write_index, write_rejected
+
+
+@task(
+    name="write data files",
+    task_run_name="write {plans[0].path} +{more}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    **IO_RETRIES,
+)
+def write_data(
+    plans: tuple[FilePlan, ...],
+    more: int,
+    template: Path,
+    staging: Staging,
+    row_group_rows: int,
+    pool: Workers,
+    done: Callable[[DataFile], None],
+) -> tuple[DataFile, ...]:
+    """Write the data files of ``plans`` in worker processes, but for those an earlier run finished."""
+    files = []
+    for plan in plans:
+        file = staging.finished(plan.path)
+        if file is None:
+            file = pool.run(copy_rows, plan, template, staging.subset / plan.path, row_group_rows)
+            staging.record(file)
+        files.append(file)
+        done(file)
+    return tuple(files)
+
+
+@task(name="publish", task_run_name="publish {draft.subset}", cache_policy=NO_CACHE, persist_result=False, **IO_RETRIES)
+def publish(
+    draft: Manifest,
+    data: WriteReport,
+    shards: Sequence[Shard],
+    scan: ScanReport,
+    selected: SelectReport,
+    staging: Staging,
+    run: dict[str, Any],
+) -> Path:
+    """Complete the staged subset with index, rejected, card and report, seal it with its manifest, and publish it."""
+    return complete(draft, data, shards, scan, selected, staging, run)
+
+
+def complete(
+    draft: Manifest,
+    data: WriteReport,
+    shards: Sequence[Shard],
+    scan: ScanReport,
+    selected: SelectReport,
+    staging: Staging,
+    run: dict[str, Any],
+) -> Path:
+    """Write all that a subset holds beside its data files, the manifest last, and rename the subset into place.
+
+    Returns:
+        The subset's folder.
+    """
+    from tasks.report.page import render  # matplotlib takes a second to import
+    from tasks.report.samples import gather
+
+    folder = staging.subset
+    index = write_index(scan, selected.verdicts, folder / "index.parquet")
+    rejected = write_rejected(scan, selected.verdicts, folder / "rejected.parquet")
+    write_text(folder / "README.md", render_card(draft))
+    write_text(folder / "report.html", render(gather(draft, shards, scan, selected.verdicts)))
+    texts = [_describe(folder / name) for name in ("README.md", "report.html")]
+    write_text(folder / RUN, json.dumps(run, indent=2, sort_keys=True) + "\n")
+    manifest = draft.model_copy(update={"files": (*data.files, index, rejected, *texts)}).sealed()
+    write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    staging.publish()
+    return staging.final
+
+
+def _describe(path: Path) -> DataFile:
+    return DataFile(path=path.name, rows=None, byte_length=path.stat().st_size, sha256=sha256_of(path))

@@ -1,0 +1,91 @@
+"""Write ``index.parquet`` and ``rejected.parquet``: where every source row went, shard by shard."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas.reasons import REASONS
+from schemas.reports import DataFile, ScanReport
+from schemas.tables import INDEX, REJECTED
+from tasks.files import appearing, sha256_of
+from tasks.signals import first_row_ids
+
+_MEASURED = [reason.measured for reason in REASONS]
+
+
+def write_index(scan: ScanReport, verdicts: Path, path: Path) -> DataFile:
+    """Write the kept rows (:data:`schemas.tables.INDEX`) to ``path``."""
+    tables = (_index(rows.filter(rows["kept"])) for rows in judged_rows(scan, verdicts))
+    return _write(tables, INDEX, path)
+
+
+def write_rejected(scan: ScanReport, verdicts: Path, path: Path) -> DataFile:
+    """Write every row that is not kept (:data:`schemas.tables.REJECTED`) to ``path``."""
+    tables = (_rejected(rows.filter(pc.invert(rows["kept"]))) for rows in judged_rows(scan, verdicts))
+    return _write(tables, REJECTED, path)
+
+
+def judged_rows(scan: ScanReport, verdicts: Path) -> Iterator[pa.Table]:
+    """Yield, shard by shard, the signals with the verdicts beside them and the shard's name as ``shard``."""
+    judged = pq.read_table(verdicts, memory_map=True)
+    for shard, start in zip(scan.shards, first_row_ids(scan), strict=False):
+        table = pq.read_table(shard.signals)
+        for name in judged.schema.names:
+            table = table.append_column(name, judged[name].slice(start, shard.rows))
+        yield table.append_column("shard", pa.repeat(shard.shard, shard.rows))
+
+
+def _index(rows: pa.Table) -> pa.Table:
+    columns = {field.name: rows[field.name] for field in INDEX if field.name != "flags"}
+    columns["flags"] = _codes(rows["flags"].to_numpy())
+    return pa.table([columns[field.name].cast(field.type) for field in INDEX], schema=INDEX)
+
+
+def _rejected(rows: pa.Table) -> pa.Table:
+    masks = rows["reasons"].to_numpy()
+    reasons = _codes(masks)
+    columns = {name: rows[name] for name in REJECTED.names if name in rows.schema.names}
+    columns["reasons"] = reasons
+    columns["primary_reason"] = pc.list_element(reasons, 0) if len(rows) else pa.array([], pa.string())
+    columns["measured"] = pa.ListArray.from_arrays(reasons.offsets, _measured(rows, masks))
+    return pa.table([columns[field.name].cast(field.type) for field in REJECTED], schema=REJECTED)
+
+
+def _bits(masks: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return the bits of each mask, shape (rows, reasons)."""
+    return (masks[:, None] >> np.arange(len(REASONS), dtype=np.uint64)) & np.uint64(1) != 0
+
+
+def _codes(masks: NDArray[np.uint64]) -> pa.ListArray:
+    rows, codes = np.nonzero(_bits(masks))
+    offsets = np.searchsorted(rows, np.arange(len(masks) + 1)).astype(np.int32)
+    names = pa.array([reason.value for reason in REASONS])
+    return pa.ListArray.from_arrays(pa.array(offsets), names.take(pa.array(codes)))
+
+
+def _measured(rows: pa.Table, masks: NDArray[np.uint64]) -> pa.Array:
+    """Return, beside each reason of each row, the value that led to it; null where no number did."""
+    bits = _bits(masks)
+    values = np.full(bits.shape, np.nan)
+    known = np.zeros(bits.shape, np.bool_)
+    for reason, name in enumerate(_MEASURED):
+        if name is not None and bits[:, reason].any():
+            column = rows[name].cast(pa.float64())
+            known[:, reason] = column.is_valid().to_numpy()
+            values[:, reason] = pc.fill_null(column, 0).to_numpy()
+    return pa.array(values[bits], mask=~known[bits])
+
+
+def _write(tables: Iterator[pa.Table], schema: pa.Schema, path: Path) -> DataFile:
+    rows = 0
+    with appearing(path) as temporary:
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for table in tables:
+                writer.write_table(table)
+                rows += len(table)
+        return DataFile(path=path.name, rows=rows, byte_length=temporary.stat().st_size, sha256=sha256_of(temporary))
