@@ -74,9 +74,9 @@ def verify(
 
 @app.command()
 def demo(
-    directory: Annotated[
-        Path, typer.Option("--dir", help="Where the demo's source, workspace and subsets go.")
-    ] = Path("demo"),
+    directory: Annotated[Path, typer.Option("--dir", help="Where the demo's source, workspace and subsets go.")] = Path(
+        "demo"
+    ),
     verbose: Verbose = False,
 ) -> None:
     """Cut real map imagery into tiles, plant known defects, curate, and check that each defect was found.

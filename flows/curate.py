@@ -1,12 +1,12 @@
 """The whole job: source → scan → deduplicate → select → write → manifest → report."""
 
-from prefect import flow, get_run_logger
+from prefect import flow
 
-from schemas.errors import CurationError
 from flows.artifacts import announce
 from flows.publish import publish_subset
 from flows.runner import task_threads
 from flows.scan import scan
+from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport, ScanReport
 from tasks.deduplicate.stage import deduplicate
@@ -46,10 +46,11 @@ def curate(recipe: Recipe) -> CurateReport:
 
 def _require_rows(recipe: Recipe, scanned: ScanReport) -> None:
     if scanned.quarantined and recipe.source.on_bad_shard == "fail":
-        listed = "\n".join(f"  {bad.error}" for bad in scanned.quarantined)
-        raise ShardsQuarantined(
-            f"{len(scanned.quarantined)} of {scanned.listed_shards} shards cannot be read; nothing was published:\n{listed}\n"
-            "Mend or fetch them again, or set source.on_bad_shard to 'publish' to go on without them."
-        )
+        lines = [
+            f"{len(scanned.quarantined)} of {scanned.listed_shards} shards cannot be read; nothing was published:",
+            *(f"  {bad.error}" for bad in scanned.quarantined),
+            "Mend or fetch them again, or set source.on_bad_shard to 'publish' to go on without them.",
+        ]
+        raise ShardsQuarantined("\n".join(lines))
     if scanned.rows == 0:
         raise SourceError(f"{recipe.source.path}: the source is empty: no row in {scanned.listed_shards} shards")

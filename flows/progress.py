@@ -25,7 +25,6 @@ class StageBar:
         speed = f"{self._rows / task.elapsed:,.0f} rows/s" if task.elapsed else ""
         self._bars.update(self._task, advance=work, rows=self._rows, speed=speed)
 
-
     def finish(self, line: str) -> None:
         """Say in one line what the stage did."""
         if console.is_terminal:

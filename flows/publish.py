@@ -15,8 +15,8 @@ from tasks.source import Shard
 from tasks.workers import Workers
 from tasks.write.manifest import draft_manifest
 from tasks.write.plan import plan_files
-from tasks.write.staging import Staging, read_manifest
 from tasks.write.stage import publish, write_data
+from tasks.write.staging import Staging, read_manifest
 
 
 def publish_subset(

@@ -1,11 +1,12 @@
 """How task runs are run: threads of the flow's process, each of which waits for a worker process."""
 
 import os
+from typing import Any, cast
 
-from prefect.futures import PrefectConcurrentFuture
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.futures import PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 
-def task_threads(count: int | None = None) -> ThreadPoolTaskRunner[PrefectConcurrentFuture[object]]:
+def task_threads(count: int | None = None) -> TaskRunner[PrefectFuture[Any]]:
     """Return a task runner of ``count`` threads; by default as many as there are cores."""
-    return ThreadPoolTaskRunner(max_workers=count or os.cpu_count() or 1)
+    return cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=count or os.cpu_count() or 1))

@@ -1,5 +1,8 @@
 """The flow that brings a source's signals up to date."""
 
+from typing import cast
+from uuid import UUID
+
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.futures import as_completed
@@ -28,7 +31,8 @@ def scan(recipe: Recipe) -> ScanReport:
     sweep(signals_folder(recipe.workspace, recipe.scan))
     sizes = [shard.path.stat().st_size if shard.path.exists() else 0 for shard in shards]
     groups = in_groups(shards, sizes, recipe.engine.workers)
-    progress = create_progress_artifact(0.0, key="scan-progress", description=f"{recipe.source.name}: bytes scanned")
+    description = f"{recipe.source.name}: groups of shards scanned or reused"
+    progress = cast(UUID, create_progress_artifact(0.0, key="scan-progress", description=description))
     with workers(recipe.engine.workers) as pool, stage("scan", sum(sizes)) as bar:
 
         def done(outcome: ShardOutcome) -> None:

@@ -47,8 +47,8 @@ class Source(Model):
 class ScanSettings(Model):
     """How images are measured. A change here scans the source again."""
 
-    formats: tuple[ImageFormat, ...] = Field(
-        ("JPEG", "PNG", "WEBP", "TIFF"), min_length=1, description="Image formats whose decoders may run."
+    formats: list[ImageFormat] = Field(
+        ["JPEG", "PNG", "WEBP", "TIFF"], min_length=1, description="Image formats whose decoders may run."
     )
     max_pixels: int = Field(
         16_777_216, ge=1, le=2**30, description="Largest width x height that is decoded [pixels]; default 4096 x 4096."
@@ -87,7 +87,10 @@ class Validation(Model):
 
     image_size: ImageSize | None = Field(None, description="The one image size allowed; null allows any.")
     blank_luma_std: float = Field(
-        1.0, ge=0, le=127.5, description="A picture is blank when its luma standard deviation is at or below this [0..255]."
+        1.0,
+        ge=0,
+        le=127.5,
+        description="A picture is blank when its luma standard deviation is at or below this [0..255].",
     )
     rules: ValidationRules = Field(default_factory=ValidationRules, description="The action of each rule.")
 
@@ -119,7 +122,7 @@ class QualityThreshold(Model):
 class _Range(Model):
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
-        low, high = getattr(self, "min"), getattr(self, "max")
+        low, high = (getattr(self, end) for end in ("min", "max"))
         if low is not None and high is not None and low > high:
             raise ValueError(f"empty range: min {low} is above max {high}; expected min <= max")
         return self
@@ -212,7 +215,10 @@ class Engine(Model):
     """What the run may use. Nothing here changes a byte of the result."""
 
     workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024, description="Worker processes of the scan; default: all cores."
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=1024,
+        description="Worker processes of the scan; default: all cores.",
     )
 
 
@@ -223,7 +229,7 @@ class Recipe(Model):
     scan: ScanSettings = Field(default_factory=ScanSettings, description="How images are measured.")
     validation: Validation = Field(default_factory=Validation, description="What a row must be.")
     deduplication: Deduplication = Field(default_factory=Deduplication, description="What counts as the same.")
-    subsets: tuple[Subset, ...] = Field(min_length=1, description="The curated outputs.")
+    subsets: list[Subset] = Field(min_length=1, description="The curated outputs.")
     output: Output = Field(description="Where the subsets go.")
     workspace: Path = Field(description="Folder for signals, pairs and verdicts, kept and reused between runs.")
     engine: Engine = Field(default_factory=Engine, description="What the run may use.")
@@ -246,7 +252,8 @@ class Recipe(Model):
         The result is plain JSON data, and stands in the manifest as the recipe.
         """
         data = self.model_dump(
-            mode="json", exclude={"source": {"path", "on_bad_shard"}, "output": {"dir"}, "workspace": True, "engine": True}
+            mode="json",
+            exclude={"source": {"path", "on_bad_shard"}, "output": {"dir"}, "workspace": True, "engine": True},
         )
         data["subsets"] = [subset.model_dump(mode="json")]
         return data

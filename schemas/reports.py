@@ -61,6 +61,7 @@ class ScanReport(Model):
         return sum(not shard.reused for shard in self.shards)
 
     def __str__(self) -> str:
+        """Return what was done, in words."""
         if self.scanned == 0 and not self.quarantined:
             return f"scanned 0, reused all {len(self.shards)} shards ({self.rows:,} rows)"
         reused = len(self.shards) - self.scanned

@@ -18,7 +18,9 @@ TILE_PATTERN = r"^[0-9]{1,9}_[0-9]{1,10}_[0-9]{1,10}$"
 
 
 def _breach(reason: Reason, found: Any, expected: str) -> PydanticCustomError:
-    return PydanticCustomError(reason.value, "found {found}, expected {expected}", {"found": repr(found), "expected": expected})
+    return PydanticCustomError(
+        reason.value, "found {found}, expected {expected}", {"found": repr(found), "expected": expected}
+    )
 
 
 def count_words(caption: str) -> int:
@@ -54,7 +56,7 @@ def _location(value: str | None) -> str:
     # Rows from public data sets have no tile: null, or a text that does not have two underscores.
     if value is None or value.count("_") != 2:
         raise _breach(Reason.PLACE_MISSING, value, "a tile z_x_y")
-    if not re.match(TILE_PATTERN, value, re.ASCII):
+    if not re.fullmatch(TILE_PATTERN, value):
         raise _breach(Reason.PLACE_MALFORMED, value, "three whole numbers z_x_y")
     z, x, y = map(int, value.split("_"))
     if z > MAX_ZOOM or max(x, y) >= 2**z:

@@ -92,7 +92,9 @@ REJECTED = pa.schema(
         *_IDENTITY,
         pa.field("primary_reason", pa.string(), nullable=False),
         pa.field("reasons", CODES, nullable=False),
-        pa.field("measured", pa.list_(pa.float64()), nullable=False),  # beside each reason; null where no number led to it
+        pa.field(
+            "measured", pa.list_(pa.float64()), nullable=False
+        ),  # beside each reason; null where no number led to it
         pa.field("duplicate_of", pa.int64()),
         pa.field("duplicate_distance", pa.int8()),
         pa.field("detail", TEXT),

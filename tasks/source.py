@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,6 @@ class ShardUnreadable(CurationError):
 class Shard(NamedTuple):
     """One source file."""
 
-    index: int  # position in the split
     name: str  # file name in the split's folder
     path: Path
 
@@ -52,7 +51,7 @@ def list_shards(source: Source) -> tuple[Shard, ...]:
     for name in names:
         if Path(name).name != name:
             raise SourceError(f"{folder / 'state.json'}: data file {name!r} is outside the split's folder")
-    return tuple(Shard(index, name, folder / name) for index, name in enumerate(names))
+    return tuple(Shard(name, folder / name) for name in names)
 
 
 def _split_folder(source: Source) -> Path:
@@ -60,14 +59,16 @@ def _split_folder(source: Source) -> Path:
     if listing.exists():
         splits = _read_json(listing).get("splits", [])
         if source.split not in splits:
-            raise SourceError(f"{source.path}: no split {source.split!r}; found {', '.join(map(str, splits)) or 'none'}")
+            raise SourceError(
+                f"{source.path}: no split {source.split!r}; found {', '.join(map(str, splits)) or 'none'}"
+            )
         return source.path / source.split
     if (source.path / "state.json").exists():
         return source.path
     raise SourceError(f"{source.path}: neither dataset_dict.json nor state.json; expected a datasets.save_to_disk tree")
 
 
-def _read_json(path: Path) -> dict[str, object]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -104,9 +105,7 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
 def _check_columns(path: Path, schema: pa.Schema) -> None:
     missing = [name for name in ("image", *FACT_COLUMNS) if name not in schema.names]
     if missing:
-        raise ShardUnreadable(
-            f"{path.name}: no column {', '.join(missing)}; found {', '.join(schema.names) or 'none'}"
-        )
+        raise ShardUnreadable(f"{path.name}: no column {', '.join(missing)}; found {', '.join(schema.names) or 'none'}")
     image = schema.field("image").type
     if not (pa.types.is_struct(image) and image.get_field_index("bytes") >= 0):
         raise ShardUnreadable(f"{path.name}: column image is {image}; expected struct<bytes: binary, path: string>")

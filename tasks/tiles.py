@@ -1,21 +1,64 @@
-"""Kernel: arithmetic of Web-Mercator XYZ tiles."""
+"""Kernel: arithmetic of Web-Mercator XYZ tiles ("slippy map" tiles of 256 x 256 pixels), on arrays."""
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-def _lonlat(z, x, y):
-    n = np.exp2(np.asarray(z, np.float64))
-    lon = x / n * 360.0 - 180.0
-    lat = np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * y / n))))
-    return lon, lat
+EQUATOR_RESOLUTION_M = 156543.03392804097
+"""Metres a pixel on the equator at zoom 0: the circumference 2 pi 6378137 m (WGS 84, EPSG:3857) over 256 pixels."""
 
-def tile_centre(z, x, y):
-    return _lonlat(z, x + 0.5, y + 0.5)
 
-def tile_corner(z, x, y):
-    return _lonlat(z, x, y)
+def tile_centre(z: ArrayLike, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return longitude and latitude of the tiles' centres, the point (x + 0.5, y + 0.5) [degrees].
 
-def ground_resolution(latitude, z):
-    return 156543.03392804097 * np.cos(np.radians(latitude)) / np.exp2(np.asarray(z, np.float64))
+    Args:
+        z: zoom levels, whole numbers from 0.
+        x: columns, whole numbers in 0..2^z - 1, counted eastward from 180 degrees west.
+        y: rows, whole numbers in 0..2^z - 1, counted southward from 85.0511 degrees north.
 
-def nominal_resolution(z):
-    return np.exp2(17.0 - z)
+    Returns:
+        Longitude in -180..180 and latitude in -85.06..85.06, float64, of the arguments' broadcast shape.
+
+    >>> longitude, latitude = tile_centre([0, 1], [0, 1], [0, 0])
+    >>> longitude.tolist(), latitude.round(4).tolist()
+    ([0.0, 90.0], [0.0, 66.5133])
+    """
+    return _position(z, np.asarray(x) + 0.5, np.asarray(y) + 0.5)
+
+
+def tile_corner(z: ArrayLike, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return longitude and latitude of the tiles' north-west corners [degrees]; arguments as :func:`tile_centre`.
+
+    Here x and y may be 2^z too: the corner of (x + 1, y + 1) is the south-east corner of (x, y).
+
+    >>> tile_corner(1, 1, 1)
+    (array(0.), array(0.))
+    """
+    return _position(z, np.asarray(x), np.asarray(y))
+
+
+def _position(z: ArrayLike, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    tiles = np.ldexp(1.0, np.asarray(z))
+    longitude = 360 * (x / tiles) - 180
+    latitude = np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * (y / tiles)))))
+    longitude, latitude = np.broadcast_arrays(longitude, latitude)
+    return longitude, latitude
+
+
+def ground_resolution(latitude: ArrayLike, z: ArrayLike) -> NDArray[np.float64]:
+    """Return the true size of a pixel on the ground at ``latitude`` [degrees] and zoom ``z`` [metres a pixel].
+
+    >>> ground_resolution([0.0, 60.0], 17).round(4).tolist()
+    [1.1943, 0.5972]
+    """
+    return np.asarray(EQUATOR_RESOLUTION_M * np.cos(np.radians(latitude)) / np.ldexp(1.0, np.asarray(z)))
+
+
+def nominal_resolution(z: ArrayLike) -> NDArray[np.float64]:
+    """Return the resolution that Git-10M declares for zoom ``z``, 2^(17 - z), exactly [metres a pixel].
+
+    It is a name for the zoom level and no measure: on the ground, a pixel is 1.194 cos(latitude) times as large.
+
+    >>> nominal_resolution([10, 18]).tolist()
+    [128.0, 0.5]
+    """
+    return np.asarray(np.ldexp(1.0, 17 - np.asarray(z)))

@@ -105,7 +105,8 @@ def _check_data(directory: Path, manifest: Manifest, index: pa.Table) -> Iterato
                 yield from _check_images(directory / file.path, file, digests, row_ids)
                 done += file.rows or 0
         if not done == rows == len(expected):
-            yield f"split {split}: {done:,} rows in data files, {len(expected):,} in index.parquet, {rows:,} in the manifest"
+            found = f"{done:,} rows in data files, {len(expected):,} in index.parquet"
+            yield f"split {split}: {found}, expected {rows:,}"
 
 
 def _check_images(path: Path, file: DataFile, digests: list[bytes | None], row_ids: NDArray[np.int64]) -> Iterator[str]:
@@ -116,7 +117,8 @@ def _check_images(path: Path, file: DataFile, digests: list[bytes | None], row_i
                 for view in byte_views(image_bytes(batch)):
                     digest = hashlib.sha256(view).digest() if view else None
                     if row < len(digests) and digest != digests[row]:
-                        yield f"{file.path}: row {row} (row id {row_ids[row]}): the image is not the one in index.parquet"
+                        where = f"{file.path}: row {row} (row id {row_ids[row]})"
+                        yield f"{where}: the image is not the one in index.parquet"
                     row += 1
     except (OSError, pa.ArrowException) as error:
         yield f"{file.path}: from row {row} on: {error}"
@@ -138,7 +140,8 @@ def _check_duplicates(manifest: Manifest, index: pa.Table) -> Iterator[str]:
         pairs = hamming_pairs(rows["phash"].to_numpy(), radius)
         row_ids = rows["row_id"].to_numpy()
         for a, b, distance in list(zip(*pairs, strict=True))[:_SHOWN]:
-            yield f"index.parquet: row ids {row_ids[a]} and {row_ids[b]} are kept, {distance} bits apart (radius {radius})"
+            both = f"row ids {row_ids[a]} and {row_ids[b]} are kept"
+            yield f"index.parquet: {both}, {distance} bits apart, but the radius is {radius}"
 
 
 def _some(row_ids: NDArray[np.int64]) -> str:

@@ -86,11 +86,14 @@ def tile_counts(longitude: Floats, latitude: Floats) -> Counts:
     return cells.astype(np.int64)
 
 
-def tile_map(cells: Counts, *, most: int, colour: str, box: tuple[float, float, float, float] | None) -> str:
+def tile_map(
+    cells: Counts, *, source: Counts, colour: Literal["source", "subset"], box: tuple[float, float, float, float] | None
+) -> str:
     """Draw a world map of :func:`tile_counts` as SVG.
 
-    ``most`` is the count of the darkest dot, so that two maps can share a scale; ``colour`` is ``source`` or
-    ``subset``; ``box`` is (west, south, east, north) in degrees, west above east when it crosses the antimeridian.
+    ``source``, the source's counts, sets the colour scale and the southern edge, so that two maps compare; ``colour``
+    is ``source`` or ``subset``; ``box`` is (west, south, east, north) in degrees, with west above east when it crosses
+    the antimeridian.
     """
     rows, columns = np.nonzero(cells)
     latitudes, longitudes = (_CELL_DEGREES * (index + 0.5) for index in (rows, columns))
@@ -104,14 +107,15 @@ def tile_map(cells: Counts, *, most: int, colour: str, box: tuple[float, float, 
             latitudes - 90,
             c=cells[rows, columns],
             s=float(np.clip(550 / max(len(rows), 1), 3, 16)),  # a source of one town must still be seen
-            norm=LogNorm(1, max(most, 10)),
+            norm=LogNorm(1, max(source.max(), 10)),
             cmap=shades,
             linewidths=0,
             rasterized=True,
         )
+        axes.add_patch(PathPatch(land(), fill=False, edgecolor=_COLOURS["ink"], linewidth=0.3, zorder=3))
         if box:
             _frame(axes, box)
-        south = min(-58, latitudes.min(initial=180) - 90 - _CELL_DEGREES)  # without tiles, Antarctica is left out
+        south = min(-58, _CELL_DEGREES * (np.nonzero(source)[0].min() - 1) - 90)  # without tiles, no Antarctica
         axes.set(xlim=(-180, 180), ylim=(south, 84), aspect="equal", xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         bar = figure.colorbar(dots, ax=axes, orientation="horizontal", shrink=0.42, aspect=34, pad=0.02)
@@ -126,13 +130,15 @@ def tile_map(cells: Counts, *, most: int, colour: str, box: tuple[float, float, 
 def histogram(source: Floats, subset: Floats, *, measure: Measure, limits: Limits) -> str:
     """Draw both distributions over the same bars, as SVG, with the limits as dashed lines.
 
-    ``source`` and ``subset`` are finite, of shapes ``(n,)`` with n > 0 and ``(m,)``. The axis covers the limits and
-    all but the outermost 0.1 % of the source; the outer bars count what lies beyond. Counts are on a log scale where
-    the subset's bars would be too low to see.
+    ``source`` and ``subset`` are finite, of shapes ``(n,)`` with n > 0 and ``(m,)``. The axis covers all but the
+    outermost 0.1 % of the source (all of it for zoom), and the limits unless they are far off; the outer bars count
+    what lies beyond. Counts are on a log scale where the subset's bars would be too low to see.
     """
     whole = measure != "score"
-    lines = _lines(limits, whole=whole)
-    edges = _edges(source, [line.value for line in lines], whole=whole)
+    low, high = _extent(source, tail=0 if measure == "zoom" else 0.001, whole=whole)
+    reach = max(high - low, abs(low), abs(high))  # a far limit, "at most a million words", would leave one bar
+    lines = [line for line in _lines(limits, whole=whole) if low - reach <= line.value <= high + reach]
+    edges = _edges(low, high, [line.value for line in lines], whole=whole)
     middles, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
     before, after = (np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] for values in (source, subset))
     with _drawing():
@@ -170,12 +176,15 @@ def _lines(limits: Limits, *, whole: bool) -> list[_Line]:
     return low + high
 
 
-def _edges(values: Floats, lines: list[float], *, whole: bool) -> Floats:
+def _extent(values: Floats, *, tail: float, whole: bool) -> tuple[float, float]:
     # One score of 1e300 would leave every other in a single bar, and overflow the width of that bar.
-    low, high = np.quantile(np.clip(values, -1e12, 1e12), [0.001, 0.999], method="nearest")
-    low, high = min([low - 0.5 * whole, *lines]), max([high + 0.5 * whole, *lines])
-    if np.isclose(low, high):
-        low, high = low - 0.5, high + 0.5
+    low, high = np.quantile(np.clip(values, -1e12, 1e12), [tail, 1 - tail], method="nearest")
+    half = 0.5 if whole or np.isclose(low, high) else 0.0
+    return float(low - half), float(high + half)
+
+
+def _edges(low: float, high: float, lines: list[float], *, whole: bool) -> Floats:
+    low, high = min([low, *lines]), max([high, *lines])
     step = np.ceil((high - low) / _MAX_BARS) if whole else (high - low) / _MAX_BARS
     anchor = lines[0] if lines else low  # no bar lies across the threshold
     first, last = np.floor((low - anchor) / step), np.ceil((high - anchor) / step)
@@ -184,6 +193,7 @@ def _edges(values: Floats, lines: list[float], *, whole: bool) -> Floats:
 
 @cache
 def land() -> Path:
+    """Return all land as one path of closed rings, in degrees (longitude, latitude)."""
     rings = json.loads(resources.files("tasks.report").joinpath("coastline.json").read_text("utf-8"))
     outlines = [Path(np.reshape(ring, (-1, 2)), closed=True) for ring in rings]
     return Path.make_compound_path(*outlines)
@@ -191,13 +201,11 @@ def land() -> Path:
 
 def _frame(axes: Axes, box: tuple[float, float, float, float]) -> None:
     west, south, east, north = box
-    width = east - west if west < east else east + 360 - west
-    for shift in (0, -360):  # the part beyond the antimeridian comes in from the other side
-        axes.add_patch(
-            Rectangle(
-                (west + shift, south), width, north - south, fill=False, edgecolor=_COLOURS["limit"], linestyle="--"
-            )
-        )
+    width = (east - west) % 360
+    shifts = (0, -360) if west > east else (0,)  # the part beyond the antimeridian comes in from the other side
+    for shift in shifts:
+        corner = (west + shift, south)
+        axes.add_patch(Rectangle(corner, width, north - south, fill=False, edgecolor=_COLOURS["limit"], linestyle="--"))
 
 
 @contextmanager

@@ -16,13 +16,14 @@ from tasks.report.plots import distributions, maps
 from tasks.report.thumbnails import Thumbnail, thumbnail
 
 MAX_PAGE_BYTES = 5_000_000
-"""No page is larger [bytes]: figures take about half a megabyte, the rest is bounded by the limits below."""
+"""No page is larger [bytes]: figures take less than a megabyte, the rest is bounded by the limits below."""
 
 _THUMBNAILS_BYTES = 2_800_000
-_PICTURES = 600
 _PICTURES_A_SHEET = 24
+_REJECTED_PICTURES = 376
 _CAPTION_CHARACTERS = 320
-_LINE_CHARACTERS = 200
+_NOTE_CHARACTERS = 160
+_NAME_CHARACTERS = 80
 _QUARANTINED = 50
 _OPEN_PICTURES = 6
 
@@ -79,11 +80,13 @@ def render(data: ReportData) -> str:
     if len(data.kept) != data.columns.num_rows:
         raise ValueError(f"kept has {len(data.kept)} rows, but columns has {data.columns.num_rows}; expected the same")
     manifest, funnel = data.manifest, data.manifest.funnel
-    sheets = (data.kept_sheet, *data.rejected_sheets)
-    limit = min(_PICTURES_A_SHEET, _PICTURES // len(sheets))
-    shown = sum(min(len(sheet.pictures), limit) for sheet in sheets)
-    budget = _THUMBNAILS_BYTES // max(shown, 1)
-    kept_sheet, *rejected_sheets = ((sheet, _cards(sheet, limit, budget)) for sheet in sheets)
+    most = min(_PICTURES_A_SHEET, _REJECTED_PICTURES // max(len(data.rejected_sheets), 1))
+    shown = [(data.kept_sheet, data.kept_sheet.pictures[:_PICTURES_A_SHEET])]
+    shown += [(sheet, sheet.pictures[:most]) for sheet in data.rejected_sheets]
+    budget_bytes = _THUMBNAILS_BYTES // max(sum(len(pictures) for _, pictures in shown), 1)
+    kept_sheet, *rejected_sheets = (
+        (sheet, [_card(picture, budget_bytes) for picture in pictures]) for sheet, pictures in shown
+    )
     reasons = [count for count in manifest.reasons if count.rows]
     return _template().render(
         manifest=manifest,
@@ -117,16 +120,13 @@ def percent(part: int, whole: int) -> str:
     return f"{share:.1f} %"
 
 
-def _cards(sheet: Sheet, limit: int, budget_bytes: int) -> list[_Card]:
-    return [
-        _Card(
-            name=_cut(picture.img_name or "unnamed", _LINE_CHARACTERS),
-            note=_cut(picture.note, _LINE_CHARACTERS),
-            caption=None if picture.caption is None else _cut(picture.caption, _CAPTION_CHARACTERS),
-            thumbnail=thumbnail(picture.image, budget_bytes=budget_bytes),
-        )
-        for picture in sheet.pictures[:limit]
-    ]
+def _card(picture: Picture, budget_bytes: int) -> _Card:
+    return _Card(
+        name=_cut(picture.img_name or "unnamed", _NAME_CHARACTERS),
+        note=_cut(picture.note, _NOTE_CHARACTERS),
+        caption=None if picture.caption is None else _cut(picture.caption, _CAPTION_CHARACTERS),
+        thumbnail=thumbnail(picture.image, budget_bytes=budget_bytes),
+    )
 
 
 def _cut(text: str, characters: int) -> str:

@@ -34,7 +34,7 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
     kept = judged["kept"].to_numpy()
     masks = judged["reasons"].to_numpy()
     primary = masks & (~masks + np.uint64(1))
-    draws = {None: _draw(np.flatnonzero(kept), KEPT_PICTURES)}
+    draws: dict[Reason | None, NDArray[np.int64]] = {None: _draw(np.flatnonzero(kept), KEPT_PICTURES)}
     for count in manifest.reasons:
         rows = np.flatnonzero(primary == np.uint64(count.reason.bit))
         if not len(rows):  # never first: show rows that carry it beside another

@@ -86,9 +86,7 @@ def _decode_jpeg(data: memoryview, width: int, height: int, mode: str, max_pixel
     try:
         luma = simplejpeg.decode_jpeg(data, "GRAY", fastdct=True, min_height=THUMBNAIL, min_width=THUMBNAIL)[:, :, 0]
     except ValueError as error:
-        raise ImageDefect(
-            Reason.IMAGE_UNDECODABLE, f"JPEG: {error}", format="JPEG", size=(width, height)
-        ) from error
+        raise ImageDefect(Reason.IMAGE_UNDECODABLE, f"JPEG: {error}", format="JPEG", size=(width, height)) from error
     if luma.shape != (THUMBNAIL, THUMBNAIL):
         luma = _thumbnail(Image.fromarray(luma))
     return Decoded(luma, "JPEG", mode, width, height)

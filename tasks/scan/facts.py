@@ -103,11 +103,14 @@ def _looks_wrong(
     score = _numpy(facts["img_quality_score"], np.nan)
     declared = _numpy(pc.not_equal(facts["caption_length"], pa.array(words, pa.int64())), False)
     resolution = _numpy(pc.not_equal(facts["resolution"], pa.array(tiles.nominal_resolution(z))), False)
-    return nameless | ~np.isfinite(score) | (words == 0) | declared | unplaced | resolution
+    wrong: NDArray[np.bool_] = nameless | ~np.isfinite(score) | (words == 0) | declared | unplaced | resolution
+    return wrong
 
 
 def _breaches_of(facts: dict[str, pa.Array], rows: NDArray[np.int64]) -> dict[int, dict[Reason, str]]:
-    suspects: list[dict[str, Any]] = pa.table({name: column.take(pa.array(rows)) for name, column in facts.items()}).to_pylist()
+    suspects: list[dict[str, Any]] = pa.table(
+        {name: column.take(pa.array(rows)) for name, column in facts.items()}
+    ).to_pylist()
     found = {int(row): breaches(suspect) for row, suspect in zip(rows, suspects, strict=True)}
     return {row: broken for row, broken in found.items() if broken}
 

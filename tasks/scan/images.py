@@ -29,7 +29,9 @@ def read_images(
     defects: dict[int, dict[Reason, str]] = {}
     for row, data in enumerate(byte_views(images)):
         if not data:
-            defects[row] = {Reason.IMAGE_MISSING: f"image: found {'null' if data is None else '0 bytes'}, expected an image"}
+            defects[row] = {
+                Reason.IMAGE_MISSING: f"image: found {'null' if data is None else '0 bytes'}, expected an image"
+            }
             continue
         lengths[row] = len(data)
         hashes[row] = hashlib.sha256(data).digest()
@@ -68,7 +70,9 @@ def byte_views(column: pa.Array) -> list[memoryview | None]:
         return [None if null else memoryview(b"") for null in column.is_null().to_numpy(zero_copy_only=False)]
     offsets: NDArray[Any] = np.frombuffer(offset_buffer, width)[column.offset : column.offset + len(column) + 1]
     data = memoryview(data_buffer).cast("B")
-    views: list[memoryview | None] = [data[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
+    views: list[memoryview | None] = [
+        data[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+    ]
     for row in np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)):
         views[row] = None
     return views

@@ -4,7 +4,7 @@ Every sum below is a sum of whole numbers under 2**53 held in float64, so it is 
 on the batch size nor on the order in which a BLAS library adds.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,9 @@ def _basis() -> NDArray[np.float64]:
 
 
 _BASIS = _basis()
-_SLAB = 8  # temporaries of 8 thumbnails stay in cache and below malloc's mmap threshold: 2.4 times faster than 64 at once
+_SLAB = (
+    8  # temporaries of 8 thumbnails stay in cache and below malloc's mmap threshold: 2.4 times faster than 64 at once
+)
 _BIT_WEIGHTS = np.uint64(1) << np.arange(63, -1, -1, dtype=np.uint64)
 
 
@@ -58,9 +60,10 @@ def measure(luma: NDArray[np.uint8]) -> Measures:
         np.empty(len(luma), np.float32),
         np.empty(len(luma), np.uint64),
     )
+    columns: tuple[NDArray[Any], ...] = result
     for start in range(0, len(luma), _SLAB):
         slab = slice(start, start + _SLAB)
-        for column, values in zip(result, _measure_slab(luma[slab]), strict=True):
+        for column, values in zip(columns, _measure_slab(luma[slab]), strict=True):
             column[slab] = values
     return result
 

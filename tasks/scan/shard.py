@@ -104,7 +104,9 @@ def scan_batch(batch: pa.RecordBatch, first_row: int, settings: ScanSettings) ->
     """Return the signals of ``batch`` (:data:`schemas.tables.SIGNALS`); its first row is ``first_row`` of its shard."""
     facts = read_facts(batch)
     images, refused = read_images(image_bytes(batch), settings)
-    defects = {row: facts.breaches.get(row, {}) | refused.get(row, {}) for row in facts.breaches.keys() | refused.keys()}
+    defects = {
+        row: facts.breaches.get(row, {}) | refused.get(row, {}) for row in facts.breaches.keys() | refused.keys()
+    }
     rows = pa.array(np.arange(first_row, first_row + batch.num_rows, dtype=np.int32))
     columns = {"row": rows, **facts.columns, **images, **_defect_columns(batch.num_rows, defects)}
     return pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in SIGNALS], schema=SIGNALS)

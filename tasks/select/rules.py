@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import CurationError
 from schemas.reasons import REASONS, Reason, Stage
-from schemas.recipe import BoundingBox, Subset, Validation, WordRange, ZoomRange
-from schemas.recipe import ResolutionRange
+from schemas.recipe import BoundingBox, ResolutionRange, Subset, Validation, WordRange, ZoomRange
 
 RULE_COLUMNS = (
     "img_quality_score", "caption_words", "resolution_m", "z", "longitude", "latitude",
@@ -41,9 +40,12 @@ def validate(signals: pa.Table, validation: Validation) -> ValidationMasks:
         size = validation.image_size
         other = (_float(signals, "width") != size.width) | (_float(signals, "height") != size.height)
         broken |= _bit(Reason.IMAGE_SIZE, other & ~np.isnan(luma_std))  # of what was decoded
-    actions = {reason: getattr(validation.rules, reason.value) for reason in REASONS if reason.stage is Stage.VALIDATION}
+    actions = {
+        reason: getattr(validation.rules, reason.value) for reason in REASONS if reason.stage is Stage.VALIDATION
+    }
     reject, flag = (
-        np.uint64(sum(reason.bit for reason, chosen in actions.items() if chosen == action)) for action in ("reject", "flag")
+        np.uint64(sum(reason.bit for reason, chosen in actions.items() if chosen == action))
+        for action in ("reject", "flag")
     )
     return ValidationMasks(broken & reject, broken & flag)
 
@@ -59,7 +61,9 @@ def least_score(signals: pa.Table, valid: NDArray[np.bool_], subset: Subset) -> 
     scores = _float(signals, "img_quality_score")[valid]
     scores = scores[np.isfinite(scores)]
     if not len(scores):
-        raise NoScores(f"subset {subset.name}: quality.min_quantile needs scores; none of {valid.sum():,} valid rows has one")
+        raise NoScores(
+            f"subset {subset.name}: quality.min_quantile needs scores; none of {valid.sum():,} valid rows has one"
+        )
     return float(np.quantile(scores, subset.quality.min_quantile, method="inverted_cdf"))
 
 

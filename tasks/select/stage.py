@@ -1,6 +1,5 @@
 """Select as Prefect sees it: the verdicts file of one subset."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -118,7 +117,11 @@ def _digests(sha256: pa.ChunkedArray) -> NDArray[np.uint8]:
 
 
 def _verdicts(
-    mask: NDArray[np.uint64], flags: NDArray[np.uint64], election: Election, split: NDArray[np.int8], names: tuple[str, ...]
+    mask: NDArray[np.uint64],
+    flags: NDArray[np.uint64],
+    election: Election,
+    split: NDArray[np.int8],
+    names: tuple[str, ...],
 ) -> pa.Table:
     single = election.keeper < 0
     drawn = pa.DictionaryArray.from_arrays(pa.array(split, mask=~election.kept), pa.array(names))

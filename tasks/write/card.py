@@ -58,7 +58,13 @@ Kept, but flagged: {% for count in m.flags %}`{{ count.reason.value }}` {{ "{:,}
 `manifest.json` holds the recipe as resolved, the identity of every source shard and the SHA-256 of every file.
 """
 
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
 
 
 def render_card(manifest: Manifest) -> str:
@@ -73,12 +79,13 @@ def render_card(manifest: Manifest) -> str:
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in manifest.splits],
+                "data_files": [
+                    {"split": split, "path": f"data/{split}-*.parquet"} for split, rows in manifest.splits.items() if rows
+                ],
             }
         ],
     }
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    yaml, text = YAML(typ="safe"), io.StringIO()
-    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
+    yaml, text = YAML(), io.StringIO()
     yaml.dump(header, text)
     return environment.from_string(_CARD).render(m=manifest, header=text.getvalue())

@@ -39,7 +39,7 @@ def copy_rows(plan: FilePlan, template: Path, path: Path, row_group_rows: int) -
         with pq.ParquetWriter(
             temporary,
             schema,
-            compression={"image.bytes": "NONE"} | {name: "ZSTD" for name in text},
+            compression={"image.bytes": "NONE"} | dict.fromkeys(text, "ZSTD"),
             use_dictionary=text,
             write_statistics=[name for name in schema.names if name != "image"],
         ) as writer:

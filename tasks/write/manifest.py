@@ -38,7 +38,9 @@ def _identify(source: Source, scan: ScanReport) -> SourceIdentity:
         citation=source.citation,
         rows=scan.rows,
         shards=tuple(
-            ShardIdentity(shard=shard.shard, content_xxh3=shard.content_xxh3, rows=shard.rows, byte_length=shard.byte_length)
+            ShardIdentity(
+                shard=shard.shard, content_xxh3=shard.content_xxh3, rows=shard.rows, byte_length=shard.byte_length
+            )
             for shard in scan.shards
         ),
         quarantined=scan.quarantined,

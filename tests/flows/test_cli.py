@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import pytest
+from pairs import recipe_for, tiny_recipe, write_tree
+from ruamel.yaml import YAML
+from typer.testing import CliRunner, Result
+
+from flows.cli import app
+from schemas.recipe import Recipe
+from schemas.reports import CurateReport
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def save(recipe: Recipe, path: Path) -> Path:
+    YAML(typ="safe").dump(recipe.model_dump(mode="json"), path)
+    return path
+
+
+def test_help_names_the_commands_and_reads_at_80_columns() -> None:
+    for arguments in ([], ["curate"], ["verify"], ["demo"]):
+        result = run(*arguments, "--help")
+        assert result.exit_code == 0
+        assert max(map(len, result.output.splitlines())) <= 80
+    assert {"curate", "verify", "demo"} <= set(run("--help").output.split())
+
+
+def test_curate_prints_the_funnel_and_where_things_lie(source: Path, tmp_path: Path, prefect_server: None) -> None:
+    recipe = save(tiny_recipe(source, tmp_path), tmp_path / "recipe.yaml")
+    result = run("curate", recipe)
+    assert result.exit_code == 0, result.output
+    assert "tiny: scanned 5, reused 0 of 5 shards (60 rows)" in result.output
+    assert "deduplication" in result.output
+    for name in ("clean", "high-quality"):
+        for file in ("manifest.json", "report.html"):
+            path = tmp_path / "subsets" / name / file
+            assert str(path) in result.output
+            assert path.exists()
+    again = run("curate", recipe, "--set", "subsets.1.caption_words.min=12")
+    assert again.exit_code == 0
+    assert "scanned 0, reused all 5 shards" in again.output
+    assert "clean (unchanged)" in again.output
+
+
+def test_verify_says_sound_or_what_is_wrong(curated: CurateReport, tmp_path: Path) -> None:
+    sound = run("verify", curated.subsets[0].directory)
+    assert (sound.exit_code, "sound: 7 files" in sound.output) == (0, True)
+    (tmp_path / "manifest.json").write_text("{}")
+    broken = run("verify", tmp_path)
+    assert broken.exit_code == 1
+    assert "not sound: 1 problem" in broken.output
+    assert run("verify", tmp_path / "nowhere").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "status", "words"),
+    [
+        ("subsets.0.nmae=x", 2, "subsets.0.nmae: no such key"),
+        ("source.path=nowhere", 1, "nowhere: no such folder"),
+        ("source.split=test", 1, "no split 'test'; found train"),
+        ("output.dir={file}/out", 1, "cannot write there: Not a directory"),
+        ("workspace={file}/work", 1, "cannot write there: Not a directory"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
+    source: Path, tmp_path: Path, setting: str, status: int, words: str
+) -> None:
+    (tmp_path / "file").touch()
+    recipe = save(recipe_for(source, tmp_path), tmp_path / "recipe.yaml")
+    result = run("curate", recipe, "--set", setting.format(file=tmp_path / "file"))
+    assert result.exit_code == status
+    assert words in result.output
+    assert "Traceback" not in result.output
+    assert len(result.output.splitlines()) == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".yaml" and path.name != "file"]
+
+
+def test_an_empty_source_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "state.json").write_text('{"_data_files": []}')
+    recipe = save(recipe_for(tmp_path / "source", tmp_path), tmp_path / "recipe.yaml")
+    result = run("curate", recipe)
+    assert (result.exit_code, "the source is empty" in result.output) == (1, True)
+    assert not (tmp_path / "workspace").exists()
+
+
+def test_a_bad_shard_fails_with_its_name_and_what_to_do(source: Path, tmp_path: Path, prefect_server: None) -> None:
+    from pairs import pair
+
+    tree = write_tree(tmp_path / "source", [pair(0), pair(1)], shards=2)
+    (tree / "train" / "data-00001-of-00002.arrow").unlink()
+    result = run("curate", save(recipe_for(tree, tmp_path), tmp_path / "recipe.yaml"))
+    assert result.exit_code == 1
+    assert "data-00001-of-00002.arrow: No such file or directory" in result.output
+    assert "source.on_bad_shard" in result.output
+
+
+def test_unusable_arguments_are_misuse() -> None:
+    assert run("curate").exit_code == 2
+    assert run("curate", "nowhere.yaml").exit_code == 2
+    assert run("nonsense").exit_code == 2

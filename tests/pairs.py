@@ -1,0 +1,136 @@
+"""Small real sources for tests: pictures with content, rows in Git-10M's columns, trees as ``datasets`` writes them."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from schemas.recipe import Recipe
+from schemas.reports import QuarantinedShard, ScanReport, ShardReport, WriteReport
+from tasks.deduplicate.stage import find_pairs
+from tasks.scan.shard import scan_shard
+from tasks.select.stage import give_verdicts
+from tasks.source import list_shards
+from tasks.write.copy import copy_rows
+from tasks.write.manifest import draft_manifest
+from tasks.write.plan import plan_files
+from tasks.write.stage import complete
+from tasks.write.staging import Staging
+
+Row = dict[str, Any]
+
+
+def picture(seed: int, *, size: tuple[int, int] = (256, 256), mode: str = "RGB") -> Image.Image:
+    """Return a smooth random picture: different seeds give far apart perceptual hashes."""
+    noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).convert(mode)
+
+
+def encode(image: Image.Image, format: str = "JPEG", **options: Any) -> bytes:
+    """Return ``image`` as a file's bytes."""
+    buffer = io.BytesIO()
+    image.save(buffer, format, **({"quality": 90} if format == "JPEG" else {}) | options)
+    return buffer.getvalue()
+
+
+def pair(seed: int, **changes: Any) -> Row:
+    """Return a good row; ``changes`` replace its values, and ``image`` may be bytes or None."""
+    words = 8 + seed % 30
+    row = {
+        "image": encode(picture(seed)),
+        "img_name": f"tile_{seed}.jpg",
+        "img_quality_score": 3.0 + (seed * 7 % 20) / 10,
+        "caption": " ".join(f"word{n}" for n in range(words)),
+        "caption_length": words,
+        "resolution": 16.0,
+        "Google_location": f"13_{seed % 8192}_{4000 + seed // 8192}",
+    } | changes
+    if "caption" in changes and "caption_length" not in changes:
+        row["caption_length"] = len((changes["caption"] or "").split())
+    return row
+
+
+def write_tree(directory: Path, rows: Sequence[Row], shards: int = 2) -> Path:
+    """Write ``rows`` as ``datasets.DatasetDict.save_to_disk`` does."""
+    from datasets import Dataset, DatasetDict, Features, Image, Value
+
+    features = Features(
+        {
+            "image": Image(),
+            "img_name": Value("string"),
+            "img_quality_score": Value("float64"),
+            "caption": Value("string"),
+            "caption_length": Value("int64"),
+            "resolution": Value("float64"),
+            "Google_location": Value("string"),
+        }
+    )
+    stored = [row | {"image": row["image"] and {"bytes": row["image"], "path": None}} for row in rows]
+    dataset = Dataset.from_list(stored, features=features)
+    DatasetDict({"train": dataset}).save_to_disk(str(directory), num_shards={"train": shards})
+    return directory
+
+
+def recipe_for(source: Path, home: Path, **changes: Any) -> Recipe:
+    """Return a recipe that reads ``source`` and works in ``home``."""
+    data = {
+        "source": {"path": source, "name": "tiny"},
+        "subsets": [{"name": "clean"}],
+        "output": {"dir": home / "subsets"},
+        "workspace": home / "workspace",
+        "engine": {"workers": 1},
+    }
+    return Recipe.model_validate(data | changes)
+
+
+def tiny_recipe(source: Path, home: Path, **changes: Any) -> Recipe:
+    """Return a recipe of two subsets, the second with thresholds, splits, and several data files."""
+    subsets = [
+        {"name": "clean"},
+        {
+            "name": "high-quality",
+            "quality": {"min_quantile": 0.4},
+            "caption_words": {"min": 10, "max": 33},
+            "splits": {"fractions": {"train": 0.7, "test": 0.3}, "seed": 3},
+        },
+    ]
+    output = {"dir": home / "subsets", "shard_bytes": 80_000}
+    return recipe_for(source, home, **{"subsets": subsets, "output": output} | changes)
+
+
+def published_files(directory: Path) -> dict[str, bytes]:
+    """Return every file of the subsets in ``directory`` but ``run.json``, which alone may tell the time."""
+    paths = (path for path in directory.rglob("*") if path.is_file() and path.name != "run.json")
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in paths}
+
+
+def scan_all(recipe: Recipe) -> ScanReport:
+    """Scan without Prefect, in this process."""
+    shards = list_shards(recipe.source)
+    outcomes = [scan_shard(shard, recipe.scan, recipe.workspace) for shard in shards]
+    return ScanReport(
+        shards=tuple(outcome for outcome in outcomes if isinstance(outcome, ShardReport)),
+        quarantined=tuple(outcome for outcome in outcomes if isinstance(outcome, QuarantinedShard)),
+        listed_shards=len(shards),
+    )
+
+
+def publish_one(recipe: Recipe) -> Path:
+    """Curate the first subset of ``recipe`` without Prefect, in this process; return its folder."""
+    shards, scan, subset = list_shards(recipe.source), scan_all(recipe), recipe.subsets[0]
+    selected = give_verdicts(recipe, subset, scan, find_pairs(scan, recipe.deduplication, recipe.workspace))
+    draft = draft_manifest(recipe, subset, scan, selected)
+    staging = Staging(recipe.output.dir, draft)
+    staging.open()
+    plans = plan_files(shards, scan, selected.verdicts, subset, recipe.output)
+    files = [copy_rows(plan, shards[0].path, staging.subset / plan.path, recipe.output.row_group_rows) for plan in plans]
+    written = WriteReport(
+        subset=subset.name,
+        expected_rows=selected.kept,
+        expected_image_bytes=selected.kept_image_bytes,
+        files=tuple(files),
+    )
+    return complete(draft, written, shards, scan, selected, staging, run={})

@@ -1,0 +1,87 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.reasons import REASONS, Stage
+from schemas.recipe import Recipe, ValidationRules, fingerprint
+
+
+def recipe(**changes: Any) -> dict[str, Any]:
+    return {
+        "source": {"path": "source", "name": "demo"},
+        "subsets": [{"name": "clean"}],
+        "output": {"dir": "out"},
+        "workspace": "work",
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "words"),
+    [
+        ({"sources": {}}, "sources", "not permitted"),
+        ({"subsets": []}, "subsets", "at least 1"),
+        ({"subsets": [{"name": "a"}, {"name": "a"}]}, "", "repeated: a"),
+        ({"subsets": [{"name": "../a"}]}, "subsets.0.name", "match pattern"),
+        ({"subsets": [{"name": "Clean"}]}, "subsets.0.name", "match pattern"),
+        ({"subsets": [{"name": "a", "qualty": {}}]}, "subsets.0.qualty", "not permitted"),
+        ({"subsets": [{"name": "a", "caption_words": {"min": 9, "max": 3}}]}, "subsets.0.caption_words", "empty range"),
+        ({"subsets": [{"name": "a", "zoom": {"min": 31}}]}, "subsets.0.zoom.min", "less than or equal to 30"),
+        (
+            {"subsets": [{"name": "a", "quality": {"min_score": 1, "min_quantile": 0.5}}]},
+            "subsets.0.quality",
+            "not both",
+        ),
+        ({"subsets": [{"name": "a", "quality": {"min_score": float("nan")}}]}, "subsets.0.quality.min_score", "finite"),
+        (
+            {"subsets": [{"name": "a", "bbox": {"west": 0, "east": 1, "south": 5, "north": 5}}]},
+            "subsets.0.bbox",
+            "empty box",
+        ),
+        (
+            {"subsets": [{"name": "a", "splits": {"fractions": {"train": 0.5}}}]},
+            "subsets.0.splits",
+            "sum to 0.5; expected 1",
+        ),
+        ({"deduplication": {"near_radius_bits": 17}}, "deduplication.near_radius_bits", "less than or equal to 16"),
+        ({"engine": {"workers": 0}}, "engine.workers", "greater than or equal to 1"),
+    ],
+)
+def test_a_bad_recipe_is_refused_with_the_path_of_the_key(changes: dict[str, Any], where: str, words: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Recipe.model_validate(recipe(**changes))
+    [error] = refusal.value.errors()
+    assert ".".join(map(str, error["loc"])) == where
+    assert words in error["msg"]
+
+
+def test_the_essence_holds_no_place_and_no_other_subset() -> None:
+    here = Recipe.model_validate(recipe(subsets=[{"name": "a"}, {"name": "b"}]))
+    moved = Recipe.model_validate(
+        recipe(
+            source={"path": "/elsewhere", "name": "demo"},
+            output={"dir": "/there"},
+            workspace="/tmp",
+            engine={"workers": 7},
+        )
+    )
+    moved = moved.model_copy(update={"subsets": here.subsets[:1]})
+    assert here.essence(here.subsets[0]) == moved.essence(moved.subsets[0])
+    assert here.essence(here.subsets[0]) != here.essence(here.subsets[1])
+
+
+def test_every_validation_reason_has_an_action() -> None:
+    assert list(ValidationRules.model_fields) == [r.value for r in REASONS if r.stage is Stage.VALIDATION]
+
+
+def test_every_field_of_the_recipe_is_described() -> None:
+    def undescribed(schema: dict[str, Any]) -> list[str]:
+        models = {"Recipe": schema} | schema["$defs"]
+        return [f"{m}.{f}" for m, s in models.items() for f, v in s["properties"].items() if "description" not in v]
+
+    assert undescribed(Recipe.model_json_schema()) == []
+
+
+def test_the_fingerprint_refuses_what_json_cannot_say() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        fingerprint({"a": float("nan")})

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+from pairs import pair, publish_one, recipe_for, write_tree
+
+from schemas.reports import DataFile
+from tasks.write.staging import NotASubset, Staging, read_manifest
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("published")
+    return publish_one(recipe_for(write_tree(home / "source", [pair(seed) for seed in range(4)]), home))
+
+
+def test_a_finished_file_is_known_until_it_changes(published: Path, tmp_path: Path) -> None:
+    staging = Staging(tmp_path, read_manifest(published))
+    staging.open()
+    path = "data/train-00000-of-00001.parquet"
+    assert staging.finished(path) is None
+    (staging.subset / path).write_bytes(b"12345")
+    file = DataFile(path=path, rows=1, byte_length=5, sha256="0" * 64, image_bytes=2)
+    staging.record(file)
+    assert Staging(tmp_path, read_manifest(published)).finished(path) == file
+    (staging.subset / path).write_bytes(b"123")
+    assert staging.finished(path) is None
+
+
+def test_other_content_is_staged_elsewhere(published: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(published)
+    other = manifest.model_copy(update={"min_score": 1.0})
+    assert Staging(tmp_path, manifest).subset != Staging(tmp_path, other).subset
+
+
+def test_a_subset_without_manifest_is_never_published(published: Path, tmp_path: Path) -> None:
+    staging = Staging(tmp_path, read_manifest(published))
+    staging.open()
+    with pytest.raises(NotASubset, match="published with its manifest or not at all"):
+        staging.publish()
+    assert not staging.final.exists()
+
+
+def test_an_older_subset_gives_way_whole(published: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(published)
+    (tmp_path / "clean").mkdir()
+    (tmp_path / "clean" / "manifest.json").write_text("old")
+    (tmp_path / "clean" / "old.txt").touch()
+    staging = Staging(tmp_path, manifest)
+    staging.open()
+    (staging.subset / "manifest.json").write_text("new")
+    staging.publish()
+    assert sorted(path.name for path in (tmp_path / "clean").iterdir()) == ["data", "manifest.json"]
+    assert (tmp_path / "clean" / "manifest.json").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["clean"]
