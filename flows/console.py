@@ -1,5 +1,6 @@
 """What a run prints on a terminal when it is done."""
 
+from prefect import tags
 from rich.console import Console
 from rich.table import Table
 
@@ -10,7 +11,7 @@ from schemas.reports import CurateReport
 from tasks.files import ensure_writable
 from tasks.source import list_shards
 
-_out = Console()
+out = Console()
 
 
 def run_curate(recipe: Recipe) -> CurateReport:
@@ -21,14 +22,15 @@ def run_curate(recipe: Recipe) -> CurateReport:
     list_shards(recipe.source)
     for place in (recipe.workspace, recipe.output.dir):
         ensure_writable(place)
-    report = curate(recipe)
+    with tags("git10m", recipe.source.name):
+        report = curate(recipe)
     print_report(report)
     return report
 
 
 def print_report(report: CurateReport) -> None:
     """Print the funnel of each subset, and the paths of its manifest and report."""
-    _out.print(f"{report.source}: {report.scan}", highlight=False)
+    out.print(f"{report.source}: {report.scan}", highlight=False)
     for subset in report.subsets:
         table = Table(title=f"{subset.select.subset}{' (unchanged)' if subset.reused else ''}", title_justify="left")
         table.add_column("stage")
@@ -36,6 +38,6 @@ def print_report(report: CurateReport) -> None:
             table.add_column(heading, justify="right")
         for row in funnel_rows(subset):
             table.add_row(*row.values())
-        _out.print(table)
+        out.print(table)
         for path in (subset.manifest, subset.report):
-            _out.print(f"  {path.stem:<9} {path}", highlight=False, soft_wrap=True)
+            out.print(f"  {path.stem:<9} {path}", highlight=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from prefect import get_run_logger
 from flows.progress import stage
 from schemas.recipe import Recipe, Subset
 from schemas.reports import DataFile, PublishReport, ScanReport, SelectReport, WriteReport
-from tasks.grouping import in_groups
+from tasks.grouping import in_groups, span
 from tasks.signals import readable_shards
 from tasks.source import Shard
 from tasks.workers import Workers
@@ -45,7 +45,15 @@ def publish_subset(
             bar.advance(rows=file.rows or 0, work=file.rows or 0)
 
         futures = [
-            write_data.submit(group, len(group) - 1, template, staging, recipe.output.row_group_rows, pool, done)
+            write_data.submit(
+                group,
+                span([f"{subset.name}/{plan.path}" for plan in group]),
+                template,
+                staging,
+                recipe.output.row_group_rows,
+                pool,
+                done,
+            )
             for group in groups
         ]
         data = tuple(file for future in futures for file in future.result())

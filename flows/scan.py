@@ -12,7 +12,7 @@ from flows.runner import task_threads
 from schemas.recipe import Recipe
 from schemas.reports import QuarantinedShard, ScanReport, ShardReport
 from tasks.files import ensure_writable, sweep
-from tasks.grouping import in_groups
+from tasks.grouping import in_groups, span
 from tasks.scan.shard import signals_folder
 from tasks.scan.stage import ShardOutcome, scan_shards
 from tasks.source import list_shards
@@ -42,7 +42,8 @@ def scan(recipe: Recipe) -> ScanReport:
                 logger.error("quarantined %s: %s", outcome.shard, outcome.error)
 
         futures = [
-            scan_shards.submit(group, len(group) - 1, recipe.scan, recipe.workspace, pool, done) for group in groups
+            scan_shards.submit(group, span([shard.name for shard in group]), recipe.scan, recipe.workspace, pool, done)
+            for group in groups
         ]
         for finished, _ in enumerate(as_completed(futures), start=1):
             update_progress_artifact(progress, 100 * finished / len(groups))

@@ -26,3 +26,12 @@ def in_groups(items: Sequence[_T], sizes: Iterable[int], workers: int) -> list[t
         groups[-1].append(item)
         room -= size
     return [tuple(group) for group in groups]
+
+
+def span(names: Sequence[str]) -> str:
+    """Return what to call a group in one line.
+
+    >>> span(["data/train-0", "data/train-1", "data/train-2"])
+    'data/train-0 … data/train-2'
+    """
+    return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"

@@ -126,7 +126,9 @@ def publish_one(recipe: Recipe) -> Path:
     staging = Staging(recipe.output.dir, draft)
     staging.open()
     plans = plan_files(shards, scan, selected.verdicts, subset, recipe.output)
-    files = [copy_rows(plan, shards[0].path, staging.subset / plan.path, recipe.output.row_group_rows) for plan in plans]
+    files = [
+        copy_rows(plan, shards[0].path, staging.subset / plan.path, recipe.output.row_group_rows) for plan in plans
+    ]
     written = WriteReport(
         subset=subset.name,
         expected_rows=selected.kept,

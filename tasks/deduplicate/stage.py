@@ -17,7 +17,14 @@ from tasks.retries import IO_RETRIES
 from tasks.signals import load_signals
 
 
-@task(name="deduplicate", cache_policy=NO_CACHE, persist_result=False, **IO_RETRIES)
+@task(
+    name="deduplicate",
+    task_run_name="deduplicate {scan.rows} rows",
+    tags={"deduplicate"},
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    **IO_RETRIES,
+)
 def deduplicate(scan: ScanReport, settings: Deduplication, workspace: Path) -> DeduplicateReport:
     """Find the pairs of distinct perceptual hashes within the radius, unless the workspace has them."""
     return find_pairs(scan, settings, workspace)

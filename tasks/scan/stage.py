@@ -18,14 +18,15 @@ ShardOutcome = ShardReport | QuarantinedShard
 
 @task(
     name="scan shards",
-    task_run_name="scan {shards[0].name} +{more}",
+    task_run_name="scan {label}",
+    tags={"scan"},
     cache_policy=NO_CACHE,
     persist_result=False,
     **IO_RETRIES,
 )
 def scan_shards(
     shards: tuple[Shard, ...],
-    more: int,
+    label: str,
     settings: ScanSettings,
     workspace: Path,
     pool: Workers,
@@ -33,7 +34,7 @@ def scan_shards(
 ) -> tuple[ShardOutcome, ...]:
     """Scan ``shards`` one after the other in worker processes; ``done`` hears of each.
 
-    ``more``, the number of shards after the first, is for the task run's name.
+    ``label`` is for the task run's name.
     """
     outcomes = []
     for shard in shards:

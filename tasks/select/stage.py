@@ -25,6 +25,7 @@ from tasks.signals import load_signals
 @task(
     name="select",
     task_run_name="select {subset.name}",
+    tags={"select"},
     cache_policy=NO_CACHE,
     persist_result=False,
     **IO_RETRIES,

@@ -80,7 +80,9 @@ def render_card(manifest: Manifest) -> str:
             {
                 "config_name": "default",
                 "data_files": [
-                    {"split": split, "path": f"data/{split}-*.parquet"} for split, rows in manifest.splits.items() if rows
+                    {"split": split, "path": f"data/{split}-*.parquet"}
+                    for split, rows in manifest.splits.items()
+                    if rows
                 ],
             }
         ],

@@ -23,21 +23,25 @@ from tasks.write.tables import write_index, write_rejected
 
 @task(
     name="write data files",
-    task_run_name="write {plans[0].path} +{more}",
+    task_run_name="write {label}",
+    tags={"write"},
     cache_policy=NO_CACHE,
     persist_result=False,
     **IO_RETRIES,
 )
 def write_data(
     plans: tuple[FilePlan, ...],
-    more: int,
+    label: str,
     template: Path,
     staging: Staging,
     row_group_rows: int,
     pool: Workers,
     done: Callable[[DataFile], None],
 ) -> tuple[DataFile, ...]:
-    """Write the data files of ``plans`` in worker processes, but for those an earlier run finished."""
+    """Write the data files of ``plans`` in worker processes, but for those an earlier run finished.
+
+    ``label`` is for the task run's name.
+    """
     files = []
     for plan in plans:
         file = staging.finished(plan.path)
@@ -49,7 +53,14 @@ def write_data(
     return tuple(files)
 
 
-@task(name="publish", task_run_name="publish {draft.subset}", cache_policy=NO_CACHE, persist_result=False, **IO_RETRIES)
+@task(
+    name="publish",
+    task_run_name="publish {draft.subset}",
+    tags={"write"},
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    **IO_RETRIES,
+)
 def publish(
     draft: Manifest,
     data: WriteReport,

@@ -8,6 +8,7 @@ from pairs import encode, pair, picture, tiny_recipe, write_tree
 from flows.curate import curate
 from schemas.reports import CurateReport
 
+
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [pair(seed) for seed in range(60)]

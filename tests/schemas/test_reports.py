@@ -6,7 +6,16 @@ from pydantic import ValidationError
 
 from schemas.manifest import Manifest, SourceIdentity
 from schemas.reasons import Reason, Stage
-from schemas.reports import DataFile, Funnel, FunnelStep, ReasonCount, ScanReport, SelectReport, ShardReport, WriteReport
+from schemas.reports import (
+    DataFile,
+    Funnel,
+    FunnelStep,
+    ReasonCount,
+    ScanReport,
+    SelectReport,
+    ShardReport,
+    WriteReport,
+)
 
 
 def shard(**changes: Any) -> ShardReport:

@@ -7,6 +7,7 @@ import pytest
 from pairs import pair, write_tree
 
 from schemas.recipe import Source
+from schemas.tables import FACT_COLUMNS
 from tasks.scan.images import byte_views
 from tasks.source import ShardUnreadable, SourceError, image_bytes, list_shards, read_batches, take_rows
 
@@ -29,7 +30,7 @@ def test_shards_are_listed_in_order_from_either_kind_of_tree(tree: Path) -> None
 def test_a_source_that_is_none_is_refused_by_name(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="nowhere: no such folder"):
         list_shards(source(tmp_path / "nowhere"))
-    with pytest.raises(SourceError, match="neither dataset_dict.json nor state.json"):
+    with pytest.raises(SourceError, match=r"neither dataset_dict\.json nor state\.json"):
         list_shards(source(tmp_path))
     with pytest.raises(SourceError, match="no split 'test'; found train"):
         list_shards(source(tree, "test"))
@@ -89,7 +90,7 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
         ("a", pa.table({"image": pa.array([], pa.binary())}), "no column img_name, .*; found image"),
         (
             "b",
-            pa.table({n: [] for n in ("image", "img_name", "img_quality_score", "caption", "caption_length", "resolution", "Google_location")}),
+            pa.table({name: [] for name in ("image", *FACT_COLUMNS)}),
             "column image is null; expected struct",
         ),
     ):

@@ -25,7 +25,9 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 LOCATION = st.one_of(
     st.none(),
     TEXT,
-    st.sampled_from(["10_532_356", "10_1024_0", "30_0_0", "31_1_1", "1_2", "_1_2", "1_2_3_4", "1_2_", "0_0_0", "٣_1_1", "1_1_1\n"]),
+    st.sampled_from(
+        ["10_532_356", "10_1024_0", "30_0_0", "31_1_1", "1_2", "_1_2", "1_2_3_4", "1_2_", "0_0_0", "٣_1_1", "1_1_1\n"]
+    ),
     st.builds("{}_{}_{}".format, st.integers(0, 40), st.integers(-1, 2**40), st.integers(0, 2**12)),
 )
 ROW = st.fixed_dictionaries(
@@ -61,12 +63,16 @@ def test_place_becomes_coordinates_and_ground_resolution() -> None:
     placed = {name: column[0].as_py() for name, column in facts.columns.items()}
     assert (placed["z"], placed["x"], placed["y"]) == (10, 532, 356)
     assert placed["longitude"] == pytest.approx(532.5 / 1024 * 360 - 180)
-    assert placed["ground_resolution_m"] == pytest.approx(128 * 1.19433 * math.cos(math.radians(placed["latitude"])), rel=1e-5)
+    assert placed["ground_resolution_m"] == pytest.approx(
+        128 * 1.19433 * math.cos(math.radians(placed["latitude"])), rel=1e-5
+    )
     assert all(facts.columns[name][1].as_py() is None for name in ("z", "x", "y", "longitude", "latitude"))
 
 
 def test_equal_captions_have_equal_hashes_whatever_their_case_and_spaces() -> None:
-    rows = [dict.fromkeys(SCHEMA.names) | {"caption": text} for text in ("A  Harbour ", "a harbour", "a harbor", " ", None)]
+    rows = [
+        dict.fromkeys(SCHEMA.names) | {"caption": text} for text in ("A  Harbour ", "a harbour", "a harbor", " ", None)
+    ]
     same, also, other, blank, missing = read_facts(batch(rows)).columns["caption_xxh3"].to_pylist()
     assert same == also != other
     assert blank is None
@@ -74,11 +80,21 @@ def test_equal_captions_have_equal_hashes_whatever_their_case_and_spaces() -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "type_"), [("img_quality_score", pa.float32()), ("caption_length", pa.int8()), ("caption", pa.large_string())]
+    ("name", "type_"),
+    [("img_quality_score", pa.float32()), ("caption_length", pa.int8()), ("caption", pa.large_string())],
 )
 def test_other_widths_are_accepted(name: str, type_: pa.DataType) -> None:
     rows = pa.RecordBatch.from_pylist(
-        [{"img_name": "a", "img_quality_score": 1.5, "caption": "a", "caption_length": 1, "resolution": 128.0, "Google_location": "10_1_1"}],
+        [
+            {
+                "img_name": "a",
+                "img_quality_score": 1.5,
+                "caption": "a",
+                "caption_length": 1,
+                "resolution": 128.0,
+                "Google_location": "10_1_1",
+            }
+        ],
         schema=SCHEMA.set(SCHEMA.get_field_index(name), pa.field(name, type_)),
     )
     assert read_facts(rows).breaches == {}

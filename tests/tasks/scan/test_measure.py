@@ -75,5 +75,7 @@ def test_the_hash_is_the_common_phash() -> None:
 
 def test_blur_lowers_sharpness() -> None:
     noise = picture(1, size=(64, 64)).resize((256, 256))
-    sharp, blurred = measure(np.stack([thumbnail(noise), thumbnail(noise.filter(ImageFilter.GaussianBlur(12)))])).sharpness
+    sharp, blurred = measure(
+        np.stack([thumbnail(noise), thumbnail(noise.filter(ImageFilter.GaussianBlur(12)))])
+    ).sharpness
     assert blurred < sharp / 2

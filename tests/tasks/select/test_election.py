@@ -59,7 +59,9 @@ def test_the_election_is_the_greedy_one_row_by_row(data: st.DataObject) -> None:
     rows, nodes = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 8))
     node = data.draw(st.lists(st.integers(-1, nodes - 1), min_size=rows, max_size=rows))
     candidates = data.draw(st.lists(st.integers(0, rows - 1), unique=True))
-    edges = data.draw(st.dictionaries(st.tuples(st.integers(0, nodes - 1), st.integers(0, nodes - 1)), st.integers(1, 9)))
+    edges = data.draw(
+        st.dictionaries(st.tuples(st.integers(0, nodes - 1), st.integers(0, nodes - 1)), st.integers(1, 9))
+    )
     distance = {(min(a, b), max(a, b)): d for (a, b), d in edges.items() if a != b}
     node_count = max(node) + 1
     distance = {pair: d for pair, d in distance.items() if pair[1] < node_count}
@@ -73,7 +75,9 @@ def test_the_election_is_the_greedy_one_row_by_row(data: st.DataObject) -> None:
     for row in candidates:
         if all(apart(row, other) is None for other in kept):
             kept.append(row)
-    found = elect(np.array(node), np.array(candidates, np.int64), *pairs_of(*((a, b, d) for (a, b), d in distance.items())))
+    found = elect(
+        np.array(node), np.array(candidates, np.int64), *pairs_of(*((a, b, d) for (a, b), d in distance.items()))
+    )
     assert np.flatnonzero(found.kept).tolist() == sorted(kept)
     for row in range(rows):
         near = [] if row in kept else [(d, rank, k) for rank, k in enumerate(kept) if (d := apart(row, k)) is not None]

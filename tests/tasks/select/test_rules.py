@@ -101,6 +101,14 @@ def test_quality_is_a_number_or_a_quantile_of_the_valid_rows() -> None:
     assert least_score(scores, valid, Subset.model_validate({"name": "s", "quality": {"min_score": 2.5}})) == 2.5
     assert least_score(scores, valid, Subset(name="s")) is None
     missed = apply_thresholds(scores, half, 2.0)
-    assert [reasons(mask) == [Reason.QUALITY_BELOW] for mask in missed] == [True, False, False, False, False, True, True]
+    assert [reasons(mask) == [Reason.QUALITY_BELOW] for mask in missed] == [
+        True,
+        False,
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
     with pytest.raises(NoScores, match="none of 0 valid rows has one"):
         least_score(scores, np.zeros(7, np.bool_), half)

@@ -16,4 +16,7 @@ def test_the_card_reads_as_the_hub_reads_it(tmp_path: Path) -> None:
     assert [file["split"] for file in card.data.configs[0]["data_files"]] == ["train", "test"]
     assert "| `quality_below` |" in card.text
     assert "a score of at least 3.5" in card.text
-    assert set(load_dataset_builder(str(folder), cache_dir=str(tmp_path / "cache")).config.data_files) == {"train", "test"}
+    assert set(load_dataset_builder(str(folder), cache_dir=str(tmp_path / "cache")).config.data_files) == {
+        "train",
+        "test",
+    }

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,9 @@ def plan(shard: Shard, rows: list[int]) -> FilePlan:
     [scanned] = scan_all(recipe_for(shard.path.parent, shard.path.parents[2])).shards
     signals = pq.read_table(scanned.signals).take(rows)
     digests = signals["sha256"].combine_chunks()
-    return FilePlan("data/a.parquet", (ShardRows(shard, np.array(rows), digests),), sum(signals["byte_length"].to_pylist()))
+    return FilePlan(
+        "data/a.parquet", (ShardRows(shard, np.array(rows), digests),), sum(signals["byte_length"].to_pylist())
+    )
 
 
 def test_rows_are_copied_untouched_in_whole_row_groups(shard: Shard, tmp_path: Path) -> None:
@@ -41,9 +44,10 @@ def test_rows_are_copied_untouched_in_whole_row_groups(shard: Shard, tmp_path: P
 def test_features_are_added_where_the_source_has_none(shard: Shard) -> None:
     schema = next(read_batches(shard.path)).schema
     bare = schema.remove_metadata()
-    import json
 
-    found, expected = (json.loads(s.metadata[b"huggingface"])["info"]["features"] for s in (with_features(bare), schema))
+    found, expected = (
+        json.loads(s.metadata[b"huggingface"])["info"]["features"] for s in (with_features(bare), schema)
+    )
     assert found == expected
 
 
@@ -58,6 +62,6 @@ def test_a_source_that_changed_since_the_scan_is_refused_and_nothing_appears(sha
     template = tmp_path / "template.arrow"
     template.write_bytes(data)
     shard.path.write_bytes(data[:-30])
-    with pytest.raises(SourceChanged, match="cut short.*it was readable when it was scanned"):
+    with pytest.raises(SourceChanged, match=r"cut short.*it was readable when it was scanned"):
         copy_rows(planned, template, tmp_path / "out" / "a.parquet", row_group_rows=100)
     assert not list(tmp_path.glob("out/*"))
