@@ -91,7 +91,7 @@ def demo(
 
 def _set_up_prefect(verbose: bool) -> None:
     """Set what Prefect reads when it is imported; the user's own environment wins."""
-    defaults = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    defaults = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     if not verbose:  # a failure is told once, by this program; the Prefect API still receives the whole log
         defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL"}
     for name, value in defaults.items():

@@ -1,11 +1,13 @@
 """What a run prints on a terminal when it is done."""
 
 from prefect import tags
+from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 from rich.table import Table
 
 from flows.artifacts import funnel_rows
 from flows.curate import curate
+from flows.progress import console
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport
 from tasks.files import ensure_writable
@@ -22,6 +24,8 @@ def run_curate(recipe: Recipe) -> CurateReport:
     list_shards(recipe.source)
     for place in (recipe.workspace, recipe.output.dir):
         ensure_writable(place)
+    if PREFECT_API_URL.value() is None and console.is_terminal:
+        console.print("starting Prefect's own server; set PREFECT_API_URL to use yours", style="dim")
     with tags("git10m", recipe.source.name):
         report = curate(recipe)
     print_report(report)

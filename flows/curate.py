@@ -3,6 +3,7 @@
 from prefect import flow
 
 from flows.artifacts import announce
+from flows.progress import stage
 from flows.publish import publish_subset
 from flows.runner import task_threads
 from flows.scan import scan
@@ -33,11 +34,15 @@ def curate(recipe: Recipe) -> CurateReport:
     ensure_writable(recipe.output.dir)
     scanned = scan.with_options(task_runner=task_threads(recipe.engine.workers))(recipe)
     _require_rows(recipe, scanned)
-    pairs = deduplicate(scanned, recipe.deduplication, recipe.workspace)
+    with stage("deduplicate") as bar:
+        pairs = deduplicate(scanned, recipe.deduplication, recipe.workspace)
+        bar.finish(str(pairs))
     published = []
     with workers(recipe.engine.workers) as pool:
         for subset in recipe.subsets:
-            selected = select(recipe, subset, scanned, pairs)
+            with stage(f"select {subset.name}") as bar:
+                selected = select(recipe, subset, scanned, pairs)
+                bar.finish(str(selected))
             published.append(publish_subset(recipe, subset, shards, scanned, selected, pool))
     report = CurateReport(source=recipe.source.name, scan=scanned, deduplicate=pairs, subsets=tuple(published))
     announce(report)

@@ -12,33 +12,36 @@ console = Console(stderr=True)
 class StageBar:
     """The bar of one stage. Threads may call :meth:`advance` at the same time."""
 
-    def __init__(self, name: str, bars: Progress, total: float):
+    def __init__(self, name: str, bars: Progress, total: float | None):
         self._name = name
         self._bars = bars
-        self._task = bars.add_task(name, total=total, rows=0, speed="")
+        self._task = bars.add_task(name, total=total, done="")
         self._rows = 0
 
     def advance(self, *, rows: int, work: float) -> None:
         """Add ``rows`` done, which were ``work`` of the total."""
         self._rows += rows
-        task = self._bars.tasks[self._task]
-        speed = f"{self._rows / task.elapsed:,.0f} rows/s" if task.elapsed else ""
-        self._bars.update(self._task, advance=work, rows=self._rows, speed=speed)
+        elapsed = self._bars.tasks[self._task].elapsed
+        done = f"{self._rows:,} rows" + (f" {self._rows / elapsed:,.0f} rows/s" if elapsed else "")
+        self._bars.update(self._task, advance=work, done=done)
 
     def finish(self, line: str) -> None:
         """Say in one line what the stage did."""
         if console.is_terminal:
-            console.print(f"[bold green]✓[/] {self._name:<12} {line}", highlight=False)
+            console.print(f"[bold green]✓[/] {self._name:<26} {line}", highlight=False)
 
 
 @contextmanager
-def stage(name: str, total: float) -> Iterator[StageBar]:
-    """Show a bar for the length of a ``with`` block; ``total`` is in the unit of ``advance(work=…)``."""
+def stage(name: str, total: float | None = None) -> Iterator[StageBar]:
+    """Show a bar for the length of a ``with`` block.
+
+    ``total`` is in the unit of ``advance(work=…)``; None for work that cannot be counted.
+    """
     columns = (
         TextColumn("{task.description:<14}"),
         BarColumn(bar_width=20),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rows]:,} rows {task.fields[speed]}"),
+        TextColumn("{task.fields[done]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:

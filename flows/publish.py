@@ -56,8 +56,8 @@ def publish_subset(
             )
             for group in groups
         ]
-        data = tuple(file for future in futures for file in future.result())
-    written = _report(selected, data)
+        written = _report(selected, tuple(file for future in futures for file in future.result()))
+        bar.finish(str(written))
     run = {
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "flow_run_id": flow_run.get_id(),

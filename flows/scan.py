@@ -48,11 +48,11 @@ def scan(recipe: Recipe) -> ScanReport:
         for finished, _ in enumerate(as_completed(futures), start=1):
             update_progress_artifact(progress, 100 * finished / len(groups))
         outcomes = [outcome for future in futures for outcome in future.result()]
-    report = ScanReport(
-        shards=tuple(outcome for outcome in outcomes if isinstance(outcome, ShardReport)),
-        quarantined=tuple(outcome for outcome in outcomes if isinstance(outcome, QuarantinedShard)),
-        listed_shards=len(shards),
-    )
+        report = ScanReport(
+            shards=tuple(outcome for outcome in outcomes if isinstance(outcome, ShardReport)),
+            quarantined=tuple(outcome for outcome in outcomes if isinstance(outcome, QuarantinedShard)),
+            listed_shards=len(shards),
+        )
+        bar.finish(str(report))
     logger.info("%s", report)
-    bar.finish(str(report))
     return report

@@ -85,6 +85,13 @@ class DeduplicateReport(Model):
             raise ValueError(f"{self.distinct_hashes} distinct hashes of {self.hashed_rows} hashes of {self.rows} rows")
         return self
 
+    def __str__(self) -> str:
+        """Return what was found, in words."""
+        if self.path is None:
+            return "near-duplicates are off"
+        again = ", reused" if self.reused else ""
+        return f"{self.pairs:,} pairs among {self.distinct_hashes:,} distinct hashes{again}"
+
 
 class FunnelStep(Model):
     """Rows that one stage took out, by primary reason, and rows left after it."""
@@ -152,6 +159,10 @@ class SelectReport(Model):
         _equal("rows", self.rows, "start of the funnel", self.funnel.source_rows)
         return self
 
+    def __str__(self) -> str:
+        """Return what was kept, in words."""
+        return f"kept {self.kept:,} of {self.rows:,} rows"
+
 
 class DataFile(Model):
     """One finished file of a subset."""
@@ -177,6 +188,10 @@ class WriteReport(Model):
         written = sum(file.image_bytes or 0 for file in self.files)
         _equal("image bytes written", written, "kept image bytes", self.expected_image_bytes)
         return self
+
+    def __str__(self) -> str:
+        """Return what was written, in words."""
+        return f"wrote {self.expected_rows:,} rows, {self.expected_image_bytes:,} image bytes, {len(self.files)} files"
 
 
 class PublishReport(Model):

@@ -165,8 +165,12 @@ def histogram(source: Floats, subset: Floats, *, measure: Measure, limits: Limit
         axes.yaxis.set_major_formatter(EngFormatter(sep=""))
         if measure == "zoom":
             axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda z, _: f"{z:.0f}\n{2.0 ** (17 - z):g}"))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda z, _: f"{z:.0f}\n{_short(2.0 ** (17 - z))}"))
         return _svg(figure)
+
+
+def _short(metres: float) -> str:
+    return f"{metres:g}" if metres < 1000 else f"{metres / 1000:.0f}k"
 
 
 def _lines(limits: Limits, *, whole: bool) -> list[_Line]:

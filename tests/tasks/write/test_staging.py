@@ -52,3 +52,15 @@ def test_an_older_subset_gives_way_whole(published: Path, tmp_path: Path) -> Non
     assert sorted(path.name for path in (tmp_path / "clean").iterdir()) == ["data", "manifest.json"]
     assert (tmp_path / "clean" / "manifest.json").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["clean"]
+
+
+def test_a_publication_that_stopped_between_its_two_renames_is_completed(published: Path, tmp_path: Path) -> None:
+    staging = Staging(tmp_path, read_manifest(published))
+    staging.open()
+    (staging.subset / "manifest.json").write_text("new")
+    (staging.subset.parent / "former").mkdir()  # the old subset was moved away, the new one not yet in place
+    assert not staging.published()
+    staging.open()
+    staging.publish()
+    assert [path.name for path in tmp_path.iterdir()] == ["clean"]
+    assert (tmp_path / "clean" / "manifest.json").read_text() == "new"

@@ -1,0 +1,97 @@
+"""Write ``docs/recipe.md`` and ``docs/reasons.md`` from the code; a test fails when they are not what this would write.
+
+python docs/reference.py
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from schemas.base import Model
+from schemas.reasons import REASONS
+from schemas.recipe import Recipe
+
+DOCS = Path(__file__).parent
+
+_RECIPE = """\
+# Recipe reference
+
+A recipe is a YAML file, and the one parameter of the `curate` flow. Keys not listed here are errors. Any key can be set
+on the command line by its path: `git10m curate RECIPE.yaml --set subsets.0.quality.min_score=4.8`.
+
+<!-- Written by docs/reference.py from schemas/recipe.py. -->
+"""
+
+_REASONS = """\
+# Reasons
+
+Why a row is not kept. A row carries every reason that applies, in `rejected.parquet`; the first one in this order is
+its primary reason, under which the funnel counts it. Validation reasons have an action in the recipe (`validation.rules`):
+`reject`, `flag` (keep the row and mark it in `index.parquet`) or `ignore`.
+
+`measured` names the value that stands beside the reason in `rejected.parquet`.
+
+<!-- Written by docs/reference.py from schemas/reasons.py. -->
+
+| code | stage | meaning | measured |
+|---|---|---|---|
+"""
+
+
+def recipe_page() -> str:
+    """Return the page on the recipe: a table for each model, outermost first."""
+    pages = [_RECIPE]
+    for path, model in _models("", Recipe):
+        pages.append(f"\n## {f'`{path}`' if path else 'Recipe'}\n\n{model.__doc__}\n\n")
+        pages.append("| key | default | meaning |\n|---|---|---|\n")
+        for name, field in model.model_fields.items():
+            pages.append(f"| `{name}` | {_default(field)} | {_meaning(model, name)} |\n")
+    return "".join(pages)
+
+
+def reasons_page() -> str:
+    """Return the page on reasons: one table."""
+    rows = (
+        f"| `{reason.value}` | {reason.stage.value} | {reason.meaning} | "
+        f"{f'`{reason.measured}`' if reason.measured else ''} |\n"
+        for reason in REASONS
+    )
+    return _REASONS + "".join(rows)
+
+
+def _models(path: str, model: type[Model]) -> list[tuple[str, type[Model]]]:
+    found = [(path, model)]
+    for name, field in model.model_fields.items():
+        for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(part, type) and issubclass(part, Model):
+                many = "[]" if "list" in str(field.annotation) else ""
+                found += _models(f"{path}.{name}{many}".lstrip("."), part)
+    return found
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value: Any = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(value, Model) or (field.default_factory and isinstance(value, int)):
+        return ""  # a model of its own below, or what depends on the machine and is told in words
+    return f"`{'null' if value is None else value}`"
+
+
+def _meaning(model: type[Model], name: str) -> str:
+    schema = model.model_json_schema()["properties"][name]
+    options = schema.get("anyOf", [schema])
+    bounds = {key: option[key] for option in options for key in _BOUNDS if key in option}
+    limits = ", ".join(f"{_BOUNDS[key]} {value:,}" for key, value in bounds.items())
+    choices = " or ".join(f"`{choice}`" for choice in schema.get("enum", ()))
+    extra = "; ".join(filter(None, (choices, limits)))
+    return f"{schema['description']}{f' ({extra})' if extra else ''}".replace("|", "\\|")
+
+
+_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+
+
+if __name__ == "__main__":
+    (DOCS / "recipe.md").write_text(recipe_page(), encoding="utf-8")
+    (DOCS / "reasons.md").write_text(reasons_page(), encoding="utf-8")
