@@ -27,8 +27,8 @@ _REASONS = """\
 # Reasons
 
 Why a row is not kept. A row carries every reason that applies, in `rejected.parquet`; the first one in this order is
-its primary reason, under which the funnel counts it. Validation reasons have an action in the recipe (`validation.rules`):
-`reject`, `flag` (keep the row and mark it in `index.parquet`) or `ignore`.
+its primary reason, under which the funnel counts it. Validation reasons have an action in the recipe
+(`validation.rules`): `reject`, `flag` (keep the row and mark it in `index.parquet`) or `ignore`.
 
 `measured` names the value that stands beside the reason in `rejected.parquet`.
 
