@@ -12,7 +12,7 @@ import io
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -58,20 +58,23 @@ def timed(pool: Workers, function: Callable[[Shard], int], shards: Sequence[Shar
 
 
 def repeated_demo(directory: Path, rows: int, shards: int) -> Source:
-    """Write a tree of ``rows`` tiles: the demo's, again and again, each copy with one changed pixel."""
+    """Write a tree of ``rows`` tiles: the demo's sound ones, again and again, each copy with one changed pixel."""
     from datasets import Dataset, DatasetDict, load_from_disk
     from datasets import Image as ImageFeature
 
+    from tasks.demo.planted import Planted
     from tasks.demo.source import make_source
 
     make_source(directory / "demo")
+    planted = {row.row_id for row in Planted.load(directory / "demo").planted}
     tiles = load_from_disk(str(directory / "demo"))["train"].cast_column("image", ImageFeature(decode=False))
-    sound = [row for row in tiles if row["image"] and row["image"]["bytes"][:3] == b"\xff\xd8\xff"]
+    sound = [row for row_id, row in enumerate(tiles) if row_id not in planted]
 
-    def copies() -> object:
+    def copies() -> Iterator[dict[str, object]]:
         for number in range(rows):
-            row = sound[number % len(sound)]
-            yield row | {"image": {"bytes": _change_pixel(row["image"]["bytes"], number // len(sound)), "path": None}}
+            copy, which = divmod(number, len(sound))
+            data = sound[which]["image"]["bytes"]
+            yield sound[which] | {"image": {"bytes": _change_pixel(data, copy) if copy else data, "path": None}}
 
     dataset = Dataset.from_generator(copies, features=tiles.features, cache_dir=str(directory / "cache"))
     DatasetDict({"train": dataset}).save_to_disk(str(directory / "tree"), num_shards={"train": shards})
@@ -79,12 +82,7 @@ def repeated_demo(directory: Path, rows: int, shards: int) -> Source:
 
 
 def _change_pixel(data: bytes, copy: int) -> bytes:
-    if copy == 0:
-        return data
-    try:
-        image = Image.open(io.BytesIO(data)).convert("RGB")
-    except OSError:  # a planted defect
-        return data
+    image = Image.open(io.BytesIO(data)).convert("RGB")
     image.putpixel((copy % image.width, copy // image.width), (copy % 256, 0, 255))
     changed = io.BytesIO()
     image.save(changed, "JPEG", quality=90)

@@ -54,7 +54,10 @@ class ImageDefect(Exception):
 def sniff(data: memoryview) -> str | None:
     """Return the format that the first bytes of ``data`` name, in Pillow's spelling; None if they name none."""
     head = bytes(data[:16])
-    return next((name for magic, at, name in _MAGIC if head[at : at + len(magic)] == magic), None)
+    for magic, at, name in _MAGIC:
+        if head.startswith(magic, at):
+            return name
+    return None
 
 
 def decode(data: memoryview, *, formats: Collection[str], max_pixels: int) -> Decoded:

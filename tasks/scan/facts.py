@@ -42,7 +42,8 @@ def read_facts(batch: pa.RecordBatch) -> Facts:
         FactError: if a column's type does not cast losslessly to the fact's type.
     """
     facts = {name: _cast(batch, name) for name in FACT_COLUMNS}
-    words = _count_words(facts["caption"])
+    caption = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(facts["caption"]))
+    words = _count_words(caption)
     z, x, y, placed = _tile(facts["Google_location"])
     longitude, latitude = tiles.tile_centre(z, x, y)
     unplaced = ~placed
@@ -51,7 +52,7 @@ def read_facts(batch: pa.RecordBatch) -> Facts:
         "img_quality_score": facts["img_quality_score"],
         "caption_words": pa.array(words, pa.int32()),
         "caption_words_declared": facts["caption_length"],
-        "caption_xxh3": _hash_captions(facts["caption"]),
+        "caption_xxh3": _hash_captions(caption),
         "resolution_m": facts["resolution"],
         "z": pa.array(z.astype(np.int8), mask=unplaced),
         "x": pa.array(x.astype(np.int32), mask=unplaced),
@@ -72,17 +73,15 @@ def _cast(batch: pa.RecordBatch, name: str) -> pa.Array:
         raise FactError(f"column {name}: found {column.type}, expected what casts to {expected}: {error}") from error
 
 
-def _count_words(caption: pa.Array) -> NDArray[np.int32]:
+def _count_words(words: pa.ListArray) -> NDArray[np.int32]:
     """Return what :func:`schemas.row.count_words` does, column-wise; 0 for null."""
-    trimmed = pc.utf8_trim_whitespace(caption)
-    words = pc.list_value_length(pc.utf8_split_whitespace(trimmed))
-    return _numpy(pc.if_else(pc.equal(trimmed, ""), 0, words), 0).astype(np.int32)
+    blank = pc.equal(pc.list_element(words, 0), "")  # splitting a blank text gives one empty word
+    return _numpy(pc.if_else(blank, 0, pc.list_value_length(words)), 0).astype(np.int32)
 
 
-def _hash_captions(caption: pa.Array) -> pa.Array:
+def _hash_captions(words: pa.ListArray) -> pa.Array:
     """Return XXH3-64 of captions, case and runs of white space ignored; null for null and blank."""
-    words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(pc.utf8_lower(caption)))
-    normalised = pc.binary_join(words, " ").cast(pa.binary()).to_pylist()
+    normalised = pc.utf8_lower(pc.binary_join(words, " ")).cast(pa.binary()).to_pylist()
     return pa.array([xxhash.xxh3_64_intdigest(text) if text else None for text in normalised], pa.uint64())
 
 

@@ -1,6 +1,7 @@
 """Scan one shard: facts, decode, measure, and the signals file that appears whole or not at all."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from tasks.scan.facts import FactError, read_facts
 from tasks.scan.images import read_images
 from tasks.source import Shard, ShardUnreadable, image_bytes, read_batches
 
-_ROW_GROUP = 1024  # rows measured together: 4 MiB of thumbnails
+_CHUNK = 1024  # rows measured together: 4 MiB of thumbnails
+_ROW_GROUP = 16_384  # rows of a row group: a shard of Git-10M is one
 _DICTIONARY_COLUMNS = ["format", "mode", "defects.list.element"]
 
 
@@ -79,25 +81,33 @@ def _status(shard: Shard) -> list[int]:
 
 def _scan_to(path: Path, shard: Shard, settings: ScanSettings) -> None:
     before = _status(shard)
-    rows = defective = total_bytes = 0
+    counts = dict.fromkeys(("rows", "sound_rows", "defective_rows", "image_bytes"), 0)
     with appearing(path) as temporary:
         with pq.ParquetWriter(temporary, SIGNALS, compression="zstd", use_dictionary=_DICTIONARY_COLUMNS) as writer:
-            for batch in read_batches(shard.path):
-                for start in range(0, batch.num_rows, _ROW_GROUP):
-                    signals = scan_batch(batch.slice(start, _ROW_GROUP), rows, settings)
-                    writer.write_batch(signals)
-                    rows += signals.num_rows
-                    defective += pc.sum(pc.greater(pc.list_value_length(signals.column("defects")), 0)).as_py() or 0
-                    total_bytes += pc.sum(signals.column("byte_length")).as_py() or 0
-            counts = {
-                "rows": rows,
-                "sound_rows": rows - defective,
-                "defective_rows": defective,
-                "image_bytes": total_bytes,
-            }
+            for table in _row_groups(shard, settings):
+                writer.write_table(table, row_group_size=_ROW_GROUP)
+                sound = pc.sum(pc.equal(pc.list_value_length(table["defects"]), 0)).as_py() or 0
+                counts["rows"] += len(table)
+                counts["sound_rows"] += sound
+                counts["defective_rows"] += len(table) - sound
+                counts["image_bytes"] += pc.sum(table["byte_length"]).as_py() or 0
             writer.add_key_value_metadata({"counts": json.dumps(counts)})
         if _status(shard) != before:
             raise ShardUnreadable(f"{shard.name}: changed while it was read")
+
+
+def _row_groups(shard: Shard, settings: ScanSettings) -> Iterator[pa.Table]:
+    rows, waiting = 0, []
+    for batch in read_batches(shard.path):
+        for start in range(0, batch.num_rows, _CHUNK):
+            chunk = batch.slice(start, _CHUNK)
+            waiting.append(scan_batch(chunk, rows, settings))
+            rows += chunk.num_rows
+            if sum(signals.num_rows for signals in waiting) >= _ROW_GROUP:
+                yield pa.Table.from_batches(waiting)
+                waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def scan_batch(batch: pa.RecordBatch, first_row: int, settings: ScanSettings) -> pa.RecordBatch:
