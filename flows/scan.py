@@ -13,7 +13,6 @@ from schemas.recipe import Recipe
 from schemas.reports import QuarantinedShard, ScanReport, ShardReport
 from tasks.files import ensure_writable, sweep
 from tasks.grouping import in_groups, span
-from tasks.scan.shard import signals_folder
 from tasks.scan.stage import ShardOutcome, scan_shards
 from tasks.source import list_shards
 from tasks.workers import workers
@@ -28,7 +27,8 @@ def scan(recipe: Recipe) -> ScanReport:
     logger = get_run_logger()
     shards = list_shards(recipe.source)
     ensure_writable(recipe.workspace)
-    sweep(signals_folder(recipe.workspace, recipe.scan))
+    for folder in (recipe.workspace / "identities", *recipe.workspace.glob("signals/*")):
+        sweep(folder)
     sizes = [shard.path.stat().st_size if shard.path.exists() else 0 for shard in shards]
     groups = in_groups(shards, sizes, recipe.engine.workers)
     description = f"{recipe.source.name}: groups of shards scanned or reused"

@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.reasons import REASONS, Reason
-from schemas.recipe import ScanSettings, fingerprint
+from schemas.recipe import ScanSettings
 from schemas.reports import QuarantinedShard, ShardReport
-from schemas.tables import SCAN_VERSION, SIGNALS
-from tasks.files import appearing, write_text, xxh3_of
+from schemas.tables import SIGNALS
+from tasks.files import appearing
 from tasks.scan.facts import FactError, read_facts
 from tasks.scan.images import read_images
+from tasks.scan.reuse import file_status, identify, recall_content, report_on, signals_path
 from tasks.source import Shard, ShardUnreadable, image_bytes, read_batches
 
 _CHUNK = 1024  # rows measured together: 4 MiB of thumbnails
@@ -32,68 +33,30 @@ def scan_shard(shard: Shard, settings: ScanSettings, workspace: Path) -> ShardRe
         OSError: for a fault of the file system that may pass; the caller may retry.
     """
     try:
-        content = _content_identity(shard, workspace)
-        path = signals_folder(workspace, settings) / f"{content}.parquet"
-        reused = path.exists()
-        if not reused:
-            _scan_to(path, shard, settings)
+        status = file_status(shard)
+        content = identify(shard, workspace)
+        if known := recall_content(shard, content, settings, workspace):
+            return known
+        path = signals_path(workspace, settings, content)
+        with appearing(path) as temporary:
+            _scan_to(temporary, shard, settings)
+            if file_status(shard) != status:
+                raise ShardUnreadable(f"{shard.name}: changed while it was read")
     except (ShardUnreadable, FactError) as error:
         return QuarantinedShard(shard=shard.name, error=str(error))
-    counts = json.loads(pq.read_metadata(path).metadata[b"counts"])
-    return ShardReport(
-        shard=shard.name,
-        content_xxh3=content,
-        byte_length=shard.path.stat().st_size,
-        signals=path,
-        reused=reused,
-        **counts,
-    )
-
-
-def signals_folder(workspace: Path, settings: ScanSettings) -> Path:
-    """Return where the signals of ``settings`` lie in ``workspace``."""
-    key = fingerprint({"version": SCAN_VERSION, "settings": settings.model_dump(mode="json")})[:16]
-    return workspace / "signals" / key
-
-
-def _content_identity(shard: Shard, workspace: Path) -> str:
-    """Return the XXH3-128 of the shard's bytes; read from the workspace while the file's status is unchanged."""
-    status = _status(shard)
-    note = workspace / "identities" / f"{fingerprint(str(shard.path.resolve()))[:32]}.json"
-    try:
-        known = json.loads(note.read_text(encoding="utf-8"))
-        if known["status"] == status:
-            return str(known["content_xxh3"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        pass  # never seen, or the note is damaged: reading the file again is always right
-    content = xxh3_of(shard.path)
-    write_text(note, json.dumps({"path": str(shard.path.resolve()), "status": status, "content_xxh3": content}))
-    return content
-
-
-def _status(shard: Shard) -> list[int]:
-    try:
-        status = shard.path.stat()
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        raise ShardUnreadable(f"{shard.name}: {error.strerror}; state.json lists it") from error
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    return report_on(shard, content, path, reused=False)
 
 
 def _scan_to(path: Path, shard: Shard, settings: ScanSettings) -> None:
-    before = _status(shard)
-    counts = dict.fromkeys(("rows", "sound_rows", "defective_rows", "image_bytes"), 0)
-    with appearing(path) as temporary:
-        with pq.ParquetWriter(temporary, SIGNALS, compression="zstd", use_dictionary=_DICTIONARY_COLUMNS) as writer:
-            for table in _row_groups(shard, settings):
-                writer.write_table(table, row_group_size=_ROW_GROUP)
-                sound = pc.sum(pc.equal(pc.list_value_length(table["defects"]), 0)).as_py() or 0
-                counts["rows"] += len(table)
-                counts["sound_rows"] += sound
-                counts["defective_rows"] += len(table) - sound
-                counts["image_bytes"] += pc.sum(table["byte_length"]).as_py() or 0
-            writer.add_key_value_metadata({"counts": json.dumps(counts)})
-        if _status(shard) != before:
-            raise ShardUnreadable(f"{shard.name}: changed while it was read")
+    counts = dict.fromkeys(("sound_rows", "defective_rows", "image_bytes"), 0)
+    with pq.ParquetWriter(path, SIGNALS, compression="zstd", use_dictionary=_DICTIONARY_COLUMNS) as writer:
+        for table in _row_groups(shard, settings):
+            writer.write_table(table, row_group_size=_ROW_GROUP)
+            defects = pc.list_value_length(table["defects"])
+            counts["sound_rows"] += pc.sum(pc.equal(defects, 0)).as_py()
+            counts["defective_rows"] += pc.sum(pc.greater(defects, 0)).as_py()
+            counts["image_bytes"] += pc.sum(table["byte_length"]).as_py()
+        writer.add_key_value_metadata({"counts": json.dumps(counts)})
 
 
 def _row_groups(shard: Shard, settings: ScanSettings) -> Iterator[pa.Table]:

@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from schemas.recipe import ScanSettings
 from schemas.reports import QuarantinedShard, ShardReport
 from tasks.retries import IO_RETRIES
+from tasks.scan.reuse import recall
 from tasks.scan.shard import scan_shard
 from tasks.source import Shard
 from tasks.workers import Workers
@@ -32,13 +33,13 @@ def scan_shards(
     pool: Workers,
     done: Callable[[ShardOutcome], None],
 ) -> tuple[ShardOutcome, ...]:
-    """Scan ``shards`` one after the other in worker processes; ``done`` hears of each.
+    """Scan ``shards`` one after the other in worker processes, but for those scanned before; ``done`` hears of each.
 
     ``label`` is for the task run's name.
     """
     outcomes = []
     for shard in shards:
-        outcome = pool.run(scan_shard, shard, settings, workspace)
+        outcome = recall(shard, settings, workspace) or pool.run(scan_shard, shard, settings, workspace)
         outcomes.append(outcome)
         done(outcome)
     return tuple(outcomes)

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,6 +61,32 @@ def test_a_damaged_note_on_identity_is_no_harm(tree: Path, tmp_path: Path) -> No
     for note in (tmp_path / "workspace" / "identities").iterdir():
         note.write_text("[" if note.name < "8" else "{}")
     assert [s.content_xxh3 for s in scan_all(recipe).shards] == [s.content_xxh3 for s in first.shards]
+
+
+def test_damaged_signals_are_made_again(tree: Path, tmp_path: Path) -> None:
+    recipe = recipe_for(tree, tmp_path)
+    path = scan_all(recipe).shards[1].signals
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert [shard.reused for shard in scan_all(recipe).shards] == [True, False, True]
+    assert path.read_bytes() == whole
+
+
+def test_a_shard_that_changes_while_it_is_read_is_quarantined(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_for(tree, tmp_path)
+    victim = list_shards(recipe.source)[1]
+
+    def read_and_touch(path: Path) -> Iterator[pa.RecordBatch]:
+        yield from read_batches(path)
+        if path == victim.path:
+            os.utime(path, ns=(1, 1))
+
+    monkeypatch.setattr("tasks.scan.shard.read_batches", read_and_touch)
+    report = scan_all(recipe)
+    assert [bad.error for bad in report.quarantined] == [f"{victim.name}: changed while it was read"]
+    assert len(list((tmp_path / "workspace").glob("signals/*/*"))) == 2
 
 
 def test_a_bad_shard_is_quarantined_and_the_others_are_scanned(tree: Path, tmp_path: Path) -> None:
