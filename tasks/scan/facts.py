@@ -1,4 +1,4 @@
-"""Kernel: the facts of a record batch, column by column; the row contract is asked only about rows that look wrong."""
+"""The facts of a record batch, column by column; the row contract is asked only about rows that look wrong."""
 
 from typing import Any, NamedTuple
 

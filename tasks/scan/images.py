@@ -1,6 +1,7 @@
 """Kernel: the images of a batch, hashed, decoded and measured."""
 
 import hashlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -8,15 +9,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.reasons import Reason
-from schemas.recipe import ScanSettings
 from tasks.scan.decode import THUMBNAIL, ImageDefect, decode
 from tasks.scan.measure import measure
 
 
 def read_images(
-    images: pa.BinaryArray | pa.LargeBinaryArray, settings: ScanSettings
+    images: pa.BinaryArray | pa.LargeBinaryArray, *, formats: Collection[str], max_pixels: int
 ) -> tuple[dict[str, pa.Array], dict[int, dict[Reason, str]]]:
     """Return the signals of a column of image bytes, and the image defects by row.
+
+    ``formats`` are those whose decoders may run; ``max_pixels`` is the most that is decoded, width x height.
 
     The bytes are hashed and decoded where they lie: a memory-mapped shard is not copied.
     """
@@ -36,7 +38,7 @@ def read_images(
         lengths[row] = len(data)
         hashes[row] = hashlib.sha256(data).digest()
         try:
-            image = decode(data, formats=settings.formats, max_pixels=settings.max_pixels)
+            image = decode(data, formats=formats, max_pixels=max_pixels)
         except ImageDefect as defect:
             defects[row] = {defect.reason: f"image: {defect}"}
             headers["format"][row] = defect.format

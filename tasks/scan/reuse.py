@@ -32,7 +32,7 @@ def recall_content(shard: Shard, content: str, settings: ScanSettings, workspace
 
 
 def report_on(shard: Shard, content: str, path: Path, *, reused: bool) -> ShardReport:
-    """Return the report on the signals file ``path``: its rows as Parquet has them, against those counted in the scan."""
+    """Return the report on the signals file ``path``: its rows as Parquet has them, against those that were counted."""
     metadata = pq.read_metadata(path)
     return ShardReport(
         shard=shard.name,

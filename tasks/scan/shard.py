@@ -76,7 +76,7 @@ def _row_groups(shard: Shard, settings: ScanSettings) -> Iterator[pa.Table]:
 def scan_batch(batch: pa.RecordBatch, first_row: int, settings: ScanSettings) -> pa.RecordBatch:
     """Return the signals of ``batch`` (:data:`schemas.tables.SIGNALS`); its first row is ``first_row`` of its shard."""
     facts = read_facts(batch)
-    images, refused = read_images(image_bytes(batch), settings)
+    images, refused = read_images(image_bytes(batch), formats=settings.formats, max_pixels=settings.max_pixels)
     defects = {
         row: facts.breaches.get(row, {}) | refused.get(row, {}) for row in facts.breaches.keys() | refused.keys()
     }

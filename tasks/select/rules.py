@@ -1,4 +1,4 @@
-"""Kernel: which rules each row breaks, as bit masks over :data:`schemas.reasons.REASONS`."""
+"""Which rules each row breaks, as bit masks over :data:`schemas.reasons.REASONS`."""
 
 from typing import NamedTuple
 

@@ -1,22 +1,23 @@
 """Kernel: draw each row's split by a seeded hash of its image, so that equal images share a split."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.recipe import Splits
 
-
-def draw_splits(sha256: NDArray[np.uint8], splits: Splits) -> NDArray[np.int8]:
-    """Return the position of each row's split in ``splits.fractions``.
+def draw_splits(sha256: NDArray[np.uint8], fractions: Sequence[float], seed: int) -> NDArray[np.int8]:
+    """Return the position of each row's split in ``fractions``.
 
     Args:
         sha256: shape (rows, 32): the digests of the images.
-        splits: fractions and seed; the draw of a row depends on nothing but these and its digest.
+        fractions: what part of all rows each split takes; they sum to 1.
+        seed: the draw of a row depends on nothing but fractions, seed and its digest.
     """
     head = np.ascontiguousarray(sha256[:, :8]).view(">u8")[:, 0].astype(np.uint64)
-    seed = _mix(np.array([splits.seed], np.uint64))
-    uniform = (_mix(head ^ seed) >> np.uint64(11)) * 2.0**-53  # 53 bits fill a float64 in [0, 1)
-    edges = np.cumsum(list(splits.fractions.values()))[:-1]
+    salt = _mix(np.array([seed], np.uint64))
+    uniform = (_mix(head ^ salt) >> np.uint64(11)) * 2.0**-53  # 53 bits fill a float64 in [0, 1)
+    edges = np.cumsum(fractions)[:-1]
     return np.searchsorted(edges, uniform, side="right").astype(np.int8)
 
 

@@ -54,8 +54,8 @@ def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, pairs: Dedup
 
     key = fingerprint({"recipe": recipe.essence(subset), "shards": [shard.content_xxh3 for shard in scan.shards]})
     path = recipe.workspace / "verdicts" / f"{subset.name}-{key[:16]}.parquet"
-    split = draw_splits(_digests(signals["sha256"]), subset.splits)
     names = tuple(subset.splits.fractions)
+    split = draw_splits(_digests(signals["sha256"]), tuple(subset.splits.fractions.values()), subset.splits.seed)
     with appearing(path) as temporary:
         pq.write_table(_verdicts(mask, flags, election, split, names), temporary, compression="zstd")
     kept = election.kept

@@ -1,4 +1,4 @@
-"""Kernel: cut the kept rows into data files, from signals and verdicts alone."""
+"""Cut the kept rows into data files, from signals and verdicts alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
