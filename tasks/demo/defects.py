@@ -1,0 +1,177 @@
+"""The planted defects: for every reason, the ways in which a sound pair is made to break that rule and no other."""
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
+from typing import Any, NamedTuple, TypeVar
+
+from schemas.reasons import Reason, Stage
+from tasks.demo import bad_images
+from tasks.demo.pairs import Pair
+from tasks.tiles import ground_resolution
+
+_FEWEST, _MOST = 3, 6  # pairs planted for one reason
+_BEST_SHARE = 0.25  # copies are made of the best-scored pairs: rich pictures, like no other
+
+T = TypeVar("T")
+
+
+class PlantedPair(NamedTuple):
+    """A pair that breaks one rule."""
+
+    pair: Pair
+    reason: Reason
+    note: str  # what was done to it
+
+
+class _Way(NamedTuple):
+    note: str
+    spoil: Callable[[Pair], Pair]
+
+
+def _image(note: str, make: Callable[[bytes], bytes | None]) -> _Way:
+    return _Way(note, lambda pair: pair._replace(image=make(_present(pair.image))))
+
+
+def _fact(note: str, **columns: Callable[[Pair], Any]) -> _Way:
+    return _Way(note, lambda pair: pair._replace(**{name: make(pair) for name, make in columns.items()}))
+
+
+def _present(value: T | None) -> T:
+    if value is None:
+        raise ValueError("only a sound pair can be spoilt; found one without a value")
+    return value
+
+
+def _true_resolution(pair: Pair) -> float:
+    return round(float(ground_resolution(pair.place.latitude, pair.place.z)), 2)
+
+
+_WAYS: dict[Reason, tuple[_Way, ...]] = {
+    Reason.IMAGE_MISSING: (
+        _image("the image is null", lambda image: None),
+        _image("the image has 0 bytes", lambda image: b""),
+    ),
+    Reason.IMAGE_FORMAT: (
+        _image("a GIF", lambda image: bad_images.encode_as(image, "GIF")),
+        _image("a BMP", lambda image: bad_images.encode_as(image, "BMP")),
+    ),
+    Reason.IMAGE_TOO_LARGE: (
+        _image("a black PNG of 8192 x 4096 pixels", lambda image: bad_images.huge_png(8192, 4096)),
+        _image("its header claims 60000 x 60000 pixels", lambda image: bad_images.claiming_size(image, 60_000, 60_000)),
+    ),
+    Reason.IMAGE_UNDECODABLE: (
+        _image("truncated after 60 % of its bytes", lambda image: bad_images.truncated(image, 0.6)),
+        _image("its first Huffman table is overwritten", bad_images.without_huffman_table),
+        _image("a PNG, bytes in its middle inverted", bad_images.damaged_png),
+        _image("a server's error page", lambda image: bad_images.ERROR_PAGE),
+        _image("truncated after 95 % of its bytes", lambda image: bad_images.truncated(image, 0.95)),
+    ),
+    Reason.IMAGE_SIZE: (
+        _image("128 x 128 pixels", lambda image: bad_images.resized(image, 128, 128)),
+        _image("256 x 255 pixels", lambda image: bad_images.resized(image, 256, 255)),
+        _image("512 x 512 pixels", lambda image: bad_images.resized(image, 512, 512)),
+    ),
+    Reason.IMAGE_BLANK: (
+        _image("one colour all over", bad_images.uniform),
+        _image("two greys, one level apart", bad_images.nearly_uniform),
+    ),
+    Reason.CAPTION_MISSING: (
+        _fact("the caption is null", caption=lambda pair: None, caption_length=lambda pair: 0),
+        _fact("the caption is white space", caption=lambda pair: " \n\t", caption_length=lambda pair: 0),
+    ),
+    Reason.CAPTION_LENGTH_MISMATCH: (
+        _fact("one word too many declared", caption_length=lambda pair: _present(pair.caption_length) + 1),
+        _fact("declared in characters, not in words", caption_length=lambda pair: len(_present(pair.caption))),
+    ),
+    Reason.SCORE_MISSING: (_fact("the score is null", img_quality_score=lambda pair: None),),
+    Reason.SCORE_NOT_FINITE: (
+        _fact("the score is NaN", img_quality_score=lambda pair: math.nan),
+        _fact("the score is infinite", img_quality_score=lambda pair: math.inf),
+        _fact("the score is minus infinity", img_quality_score=lambda pair: -math.inf),
+    ),
+    Reason.PLACE_MISSING: (
+        _fact("no tile: null", Google_location=lambda pair: None, resolution=lambda pair: None),
+        _fact(
+            "no tile: the name of a data set", Google_location=lambda pair: "Blue Marble", resolution=lambda pair: None
+        ),
+    ),
+    Reason.PLACE_MALFORMED: (
+        _fact("no y", Google_location=lambda pair: f"{pair.place.z}_{pair.place.x}_"),
+        _fact("y is not whole", Google_location=lambda pair: f"{pair.place.z}_{pair.place.x}_{pair.place.y}.5"),
+        _fact("z has a letter", Google_location=lambda pair: f"z{pair.place.z}_{pair.place.x}_{pair.place.y}"),
+        _fact("x is negative", Google_location=lambda pair: f"{pair.place.z}_-{pair.place.x + 1}_{pair.place.y}"),
+    ),
+    Reason.PLACE_OUT_OF_RANGE: (
+        _fact("x is 2^z", Google_location=lambda pair: f"{pair.place.z}_{2**pair.place.z}_{pair.place.y}"),
+        _fact("y is 9 times 2^z", Google_location=lambda pair: f"{pair.place.z}_{pair.place.x}_{9 * 2**pair.place.z}"),
+        _fact("z is 31", Google_location=lambda pair: f"31_{pair.place.x}_{pair.place.y}"),
+    ),
+    Reason.RESOLUTION_MISMATCH: (
+        _fact("half of the nominal resolution", resolution=lambda pair: _present(pair.resolution) / 2),
+        _fact("the true ground resolution", resolution=_true_resolution),
+    ),
+    Reason.IMG_NAME_MISSING: (
+        _fact("the name is null", img_name=lambda pair: None),
+        _fact("the name is empty", img_name=lambda pair: ""),
+        _fact("the name is white space", img_name=lambda pair: "  "),
+    ),
+}
+
+
+def draw_counts(rng: random.Random) -> dict[Reason, int]:
+    """Return how many pairs to plant for every validation and deduplication reason: 3 to 6 each."""
+    stages = (Stage.VALIDATION, Stage.DEDUPLICATION)
+    return {reason: rng.randint(_FEWEST, _MOST) for reason in Reason if reason.stage in stages}
+
+
+def spoil(pairs: Sequence[Pair], counts: Mapping[Reason, int]) -> list[PlantedPair]:
+    """Return ``pairs``, each spoilt in one way, so many for each validation reason as ``counts`` says.
+
+    Args:
+        pairs: sound pairs, as many as are to be planted, whose pictures are nowhere else in the data set.
+        counts: number of pairs by reason; deduplication reasons are passed over.
+
+    Raises:
+        ValueError: if there are more or fewer pairs than counted.
+    """
+    reasons = [reason for reason, count in counts.items() if reason.stage is Stage.VALIDATION for _ in range(count)]
+    ways = {reason: cycle(ways) for reason, ways in _WAYS.items()}
+    planted = []
+    for pair, reason in zip(pairs, reasons, strict=True):
+        way = next(ways[reason])
+        planted.append(PlantedPair(way.spoil(pair), reason, way.note))
+    return planted
+
+
+def duplicate(pairs: Sequence[Pair], counts: Mapping[Reason, int], rng: random.Random) -> list[PlantedPair]:
+    """Return copies of some of ``pairs`` under new names, scored lower than their originals.
+
+    Args:
+        pairs: sound pairs; none is copied twice.
+        counts: number of copies for ``duplicate_bytes`` (the same file) and ``duplicate_near`` (a little brighter,
+            encoded again); other reasons are passed over.
+        rng: chooses the originals.
+    """
+    exact, near = counts[Reason.DUPLICATE_BYTES], counts[Reason.DUPLICATE_NEAR]
+    best_first = sorted(pairs, key=lambda pair: (-_present(pair.img_quality_score), pair.order))
+    originals = rng.sample(best_first[: max(exact + near, int(_BEST_SHARE * len(pairs)))], exact + near)
+    planted = []
+    for original in originals[:exact]:
+        copy = _rename(original, "copy", rng)
+        note = f"the same file as {original.img_name}"
+        planted.append(PlantedPair(copy, Reason.DUPLICATE_BYTES, note))
+    for original in originals[exact:]:
+        image = bad_images.brightened(_present(original.image), gain=1.04, quality=60)
+        copy = _rename(original, "brighter", rng)._replace(image=image)
+        note = f"{original.img_name}, 4 % brighter, as JPEG of quality 60"
+        planted.append(PlantedPair(copy, Reason.DUPLICATE_NEAR, note))
+    return planted
+
+
+def _rename(pair: Pair, suffix: str, rng: random.Random) -> Pair:
+    name = f"{_present(pair.img_name).removesuffix('.jpg')}_{suffix}.jpg"
+    return pair._replace(
+        img_name=name, img_quality_score=round(_present(pair.img_quality_score) - rng.randint(1, 50) / 100, 2)
+    )

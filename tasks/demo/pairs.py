@@ -1,0 +1,75 @@
+"""The demo's pairs: tiles of the world maps, each with its caption, score and place."""
+
+import random
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.row import count_words
+from tasks.demo.captions import describe
+from tasks.demo.imagery import TILE_LEVEL, TILE_PIXELS, decode, encode_jpeg, mercator, mercator_window, overview
+from tasks.demo.mapdata import Product, read_world
+from tasks.demo.pixels import look_at_land, quality_score
+from tasks.demo.places import Atlas, Place
+from tasks.tiles import nominal_resolution
+
+
+class Pair(NamedTuple):
+    """One image with its caption and facts, and where it stands in the data set; the upper fields are the columns."""
+
+    image: bytes | None  # an image file
+    img_name: str | None
+    img_quality_score: float | None
+    caption: str | None
+    caption_length: int | None  # [words]
+    resolution: float | None  # nominal [m/pixel]
+    Google_location: str | None
+    place: Place  # of the tile that was cut, whatever Google_location says
+    product: Product
+
+    @property
+    def order(self) -> tuple[int, int, int, Product]:
+        """The key by which the data set is sorted: zoom, x, y, then the product."""
+        return self.place.z, self.place.x, self.place.y, self.product
+
+
+def cut_pairs(product: Product, atlas: Atlas, max_zoom: int, seed: int) -> Iterator[Pair]:
+    """Yield a pair for every tile of ``product`` from zoom ``max_zoom`` up to zoom 0."""
+    picture = mercator(read_world(product), max_zoom + TILE_LEVEL)
+    for z in range(max_zoom, -1, -1):
+        for y, x in np.ndindex(2**z, 2**z):
+            top, left = TILE_PIXELS * y, TILE_PIXELS * x
+            pixels = picture[top : top + TILE_PIXELS, left : left + TILE_PIXELS]
+            yield _pair(product, atlas.place(z, x, y), pixels, seed)
+        picture = overview(picture)
+
+
+def cut_single_pairs(product: Product, places: list[Place], seed: int) -> Iterator[Pair]:
+    """Yield a pair for each of ``places``, of any zoom level, without making the rest of the level."""
+    world = read_world(product)
+    for place in places:
+        top, left = TILE_PIXELS * place.y, TILE_PIXELS * place.x
+        pixels = mercator_window(world, place.z + TILE_LEVEL, top, left, TILE_PIXELS, TILE_PIXELS)
+        yield _pair(product, place, pixels, seed)
+
+
+def _pair(product: Product, place: Place, pixels: NDArray[np.uint8], seed: int) -> Pair:
+    location = f"{place.z}_{place.x}_{place.y}"
+    image = encode_jpeg(pixels)
+    seen = decode(image)  # what a reader of the data set sees
+    # random.Random draws the same from the same text on every platform and in every version of Python 3.
+    rng = random.Random(f"{seed} {product} {location}")
+    caption = describe(product, place, look_at_land(seen, place.land), rng)
+    return Pair(
+        image=image,
+        img_name=f"{product}_{location}.jpg",
+        img_quality_score=quality_score(seen),
+        caption=caption,
+        caption_length=count_words(caption),
+        resolution=float(nominal_resolution(place.z)),
+        Google_location=location,
+        place=place,
+        product=product,
+    )

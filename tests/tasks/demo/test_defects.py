@@ -1,0 +1,129 @@
+"""Every way to spoil a pair breaks its own rule and no other: by the row contract, and by Pillow's own judgement."""
+
+import io
+import math
+import random
+import warnings
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from schemas.reasons import Reason, Stage
+from schemas.row import breaches
+from schemas.tables import FACT_COLUMNS
+from tasks.demo.defects import PlantedPair, draw_counts, duplicate, spoil
+from tasks.demo.imagery import decode, encode_jpeg
+from tasks.demo.pairs import Pair
+from tasks.demo.places import Place, Shore
+
+MAX_PIXELS = 16_777_216  # defaults of schemas.recipe
+BLANK_LUMA_STD = 1.0
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
+VALIDATION = [reason for reason in Reason if reason.stage is Stage.VALIDATION]
+
+
+def _pair(number: int) -> Pair:
+    coarse = np.random.default_rng(number).integers(40, 200, (16, 16, 3), np.uint8)
+    image = encode_jpeg(np.asarray(Image.fromarray(coarse).resize((256, 256), Image.Resampling.BICUBIC)))
+    place = Place(5, number % 32, 11, 16.9, 45.1, np.ones((32, 32)), 0.0, Shore(100.0, "north"))
+    location = f"5_{number % 32}_11"
+    return Pair(
+        image, f"{number}.jpg", 2 + number / 100, "Five words about a place.", 5, 4096.0, location, place, "relief"
+    )
+
+
+def _image_breaches(image: bytes | None) -> set[Reason]:
+    """What Pillow alone finds wrong with an image."""
+    if not image:
+        return {Reason.IMAGE_MISSING}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(image))
+            if picture.format not in FORMATS:
+                return {Reason.IMAGE_FORMAT}
+            if picture.width * picture.height > MAX_PIXELS:
+                return {Reason.IMAGE_TOO_LARGE}
+            picture.load()
+    except Image.DecompressionBombError:
+        return {Reason.IMAGE_TOO_LARGE}
+    except (OSError, SyntaxError):
+        return {Reason.IMAGE_UNDECODABLE}
+    broken = set()
+    if picture.size != (256, 256):
+        broken.add(Reason.IMAGE_SIZE)
+    if np.asarray(picture.convert("L").resize((64, 64), Image.Resampling.BOX)).std() <= BLANK_LUMA_STD:
+        broken.add(Reason.IMAGE_BLANK)
+    return broken
+
+
+def _breaches(pair: Pair) -> set[Reason]:
+    return set(breaches({name: getattr(pair, name) for name in FACT_COLUMNS})) | _image_breaches(pair.image)
+
+
+@pytest.fixture(scope="module")
+def spoilt() -> list[PlantedPair]:
+    counts = dict.fromkeys(VALIDATION, 6)  # more than there are ways to break any rule
+    return spoil([_pair(number) for number in range(6 * len(VALIDATION))], counts)
+
+
+@pytest.mark.parametrize("reason", VALIDATION)
+def test_each_way_breaks_its_own_rule_alone(spoilt: list[PlantedPair], reason: Reason) -> None:
+    broken = {(planted.note, *_breaches(planted.pair)) for planted in spoilt if planted.reason is reason}
+    assert broken == {(note, reason) for note, *_ in broken}
+    assert broken
+
+
+def test_the_pairs_were_sound() -> None:
+    assert not any(_breaches(_pair(number)) for number in range(5))
+
+
+def test_bad_images_are_small(spoilt: list[PlantedPair]) -> None:
+    assert max(len(planted.pair.image or b"") for planted in spoilt) < 250_000  # a BMP of 256 x 256 is 196,662
+
+
+def test_too_few_pairs_are_refused() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        spoil([_pair(1)], dict.fromkeys(VALIDATION, 1))
+
+
+def test_counts_cover_every_reason_and_follow_the_draw() -> None:
+    counts = draw_counts(random.Random(3))
+    assert set(counts) == {*VALIDATION, Reason.DUPLICATE_BYTES, Reason.DUPLICATE_NEAR}
+    assert set(counts.values()) <= {3, 4, 5, 6}
+    assert counts == draw_counts(random.Random(3))
+    assert counts != draw_counts(random.Random(4))
+
+
+def test_copies_are_scored_below_their_originals_and_show_the_same() -> None:
+    originals = {pair.img_name: pair for pair in map(_pair, range(60))}
+    counts = {Reason.DUPLICATE_BYTES: 4, Reason.DUPLICATE_NEAR: 5}
+    planted = duplicate(list(originals.values()), counts, random.Random(0))
+    assert Counter(copy.reason for copy in planted) == counts
+    assert len({copy.pair.place.x for copy in planted}) == 9  # nine originals
+    for copy, reason, _ in planted:
+        assert copy.img_name is not None
+        assert copy.img_name not in originals
+        original = originals[copy.img_name.split("_")[0] + ".jpg"]
+        assert copy.img_quality_score is not None
+        assert original.img_quality_score is not None
+        assert math.isfinite(copy.img_quality_score)
+        assert 0 < original.img_quality_score - copy.img_quality_score < 0.51
+        assert copy.img_quality_score == round(copy.img_quality_score, 2)
+        assert not _breaches(copy)
+        assert copy.image is not None
+        assert original.image is not None
+        if reason is Reason.DUPLICATE_BYTES:
+            assert copy.image == original.image
+        else:
+            assert copy.image != original.image
+            ratio = decode(copy.image).mean() / decode(original.image).mean()
+            assert 1.02 < ratio < 1.05
+
+
+def test_copies_are_made_of_the_best_quarter() -> None:
+    pairs = [_pair(number) for number in range(60)]
+    planted = duplicate(pairs, {Reason.DUPLICATE_BYTES: 5, Reason.DUPLICATE_NEAR: 5}, random.Random(0))
+    assert {int(copy.note.split(".jpg")[0].split()[-1]) for copy in planted} <= set(range(45, 60))

@@ -1,0 +1,251 @@
+"""The demo source on disk: its tree, its order, its pictures of known places, and what was planted in it."""
+
+import hashlib
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import datasets
+import mercantile
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from schemas.reasons import Reason, Stage
+from schemas.recipe import ScanSettings, Source
+from schemas.row import breaches, count_words
+from schemas.tables import FACT_COLUMNS
+from tasks.demo import mapdata
+from tasks.demo import source as demo_source
+from tasks.demo.mapdata import MapsMissing
+from tasks.demo.planted import NotADemoSource, Planted
+from tasks.demo.source import SHARDS, DemoSource, make_source
+from tasks.scan.images import read_images
+from tasks.source import image_bytes, list_shards, read_batches
+
+SMALL = {"relief_max_zoom": 2, "bluemarble_max_zoom": 1}
+SOUND = (1 + 4 + 16) + (1 + 4)  # tiles of the relief and of the Blue Marble
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> DemoSource:
+    return make_source(tmp_path_factory.mktemp("demo") / "source", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def planted(made: DemoSource) -> Planted:
+    return Planted.load(made.directory)
+
+
+@pytest.fixture(scope="module")
+def rows(made: DemoSource) -> list[dict[str, Any]]:
+    tree = datasets.load_from_disk(str(made.directory))
+    return list(tree["train"].cast_column("image", datasets.Image(decode=False)))
+
+
+@pytest.fixture(scope="module")
+def sound(rows: list[dict[str, Any]], planted: Planted) -> list[dict[str, Any]]:
+    spoilt = {row.row_id for row in planted.planted}
+    return [row for row_id, row in enumerate(rows) if row_id not in spoilt]
+
+
+def _digests(directory: Path) -> dict[str, str]:
+    files = (path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_tree_has_git10m_columns_and_shards(made: DemoSource, planted: Planted) -> None:
+    train = datasets.load_from_disk(str(made.directory))["train"]
+    assert train.features == datasets.Features(
+        image=datasets.Image(),
+        img_name=datasets.Value("string"),
+        img_quality_score=datasets.Value("float64"),
+        caption=datasets.Value("string"),
+        caption_length=datasets.Value("int64"),
+        resolution=datasets.Value("float64"),
+        Google_location=datasets.Value("string"),
+    )
+    assert len(train) == made.rows == planted.rows == SOUND + len(planted.planted)
+    shards = list_shards(Source(path=made.directory, name="demo"))
+    assert len(shards) == made.shards == planted.shards == SHARDS
+    assert sum(batch.num_rows for shard in shards for batch in read_batches(shard.path)) == made.rows
+    assert train[0]["image"].size == (256, 256)
+
+
+def test_sound_rows_keep_the_contract(sound: list[dict[str, Any]]) -> None:
+    assert len(sound) == SOUND
+    for row in sound:
+        assert breaches({name: row[name] for name in FACT_COLUMNS}) == {}
+        assert row["caption_length"] == count_words(row["caption"])
+        assert row["resolution"] == 2.0 ** (17 - int(row["Google_location"].split("_")[0]))
+        assert 0 <= row["img_quality_score"] <= 6
+        assert row["img_name"].endswith(f"_{row['Google_location']}.jpg")
+        assert Image.open(io.BytesIO(row["image"]["bytes"])).format == "JPEG"
+    assert len({row["img_name"] for row in sound}) == SOUND
+    assert len({row["caption_length"] for row in sound}) > 12
+
+
+def test_rows_are_sorted_by_zoom_x_y(rows: list[dict[str, Any]], sound: list[dict[str, Any]]) -> None:
+    tiles = [tuple(map(int, row["Google_location"].split("_"))) for row in sound]
+    assert tiles == sorted(tiles)
+    # A spoilt row may not say where it belongs; those that do, named after their tile, stand in the same order.
+    named = [row["img_name"].removesuffix(".jpg").split("_")[1:4] for row in rows if (row["img_name"] or "").strip()]
+    assert named == sorted(named, key=lambda tile: tuple(map(int, tile)))
+
+
+@pytest.mark.parametrize(
+    ("place", "longitude", "latitude", "is_sea"),
+    [
+        ("the Pacific", -150.0, 0.0, True),
+        ("the Sahara", 10.0, 22.0, False),
+        ("the Indian Ocean", 80.0, -30.0, True),
+        ("Australia", 135.0, -25.0, False),
+        ("the North Atlantic", -40.0, 45.0, True),
+        ("Greenland", -40.0, 72.0, False),
+    ],
+)
+@pytest.mark.parametrize(("product", "z"), [("relief", 0), ("relief", 2), ("bluemarble", 0), ("bluemarble", 1)])
+def test_places_have_their_colours(
+    sound: list[dict[str, Any]], product: str, z: int, place: str, longitude: float, latitude: float, is_sea: bool
+) -> None:
+    tile = mercantile.tile(longitude, latitude, z)
+    bounds = mercantile.xy_bounds(tile)
+    x, y = mercantile.xy(longitude, latitude)
+    column = int((x - bounds.left) / (bounds.right - bounds.left) * 256)
+    line = int((bounds.top - y) / (bounds.top - bounds.bottom) * 256)
+    image = {row["img_name"]: row["image"]["bytes"] for row in sound}[f"{product}_{z}_{tile.x}_{tile.y}.jpg"]
+    red, _, blue = Image.open(io.BytesIO(image)).convert("RGB").getpixel((column, line))
+    assert (blue - red > 15) == is_sea, f"{place}: red {red}, blue {blue}"
+
+
+def test_each_planted_row_breaks_its_own_rule_alone(
+    made: DemoSource, planted: Planted, rows: list[dict[str, Any]]
+) -> None:
+    found = [set(breaches({name: row[name] for name in FACT_COLUMNS})) for row in rows]
+    row_id = 0
+    for shard in list_shards(Source(path=made.directory, name="demo")):
+        for batch in read_batches(shard.path):
+            signals, defects = read_images(image_bytes(batch), ScanSettings())
+            for row in range(batch.num_rows):
+                found[row_id] |= set(defects.get(row, {}))
+                size = signals["width"][row].as_py(), signals["height"][row].as_py()
+                luma_std = signals["luma_std"][row].as_py()
+                if luma_std is not None and luma_std <= 1:
+                    found[row_id].add(Reason.IMAGE_BLANK)
+                if luma_std is not None and size != (256, 256):
+                    found[row_id].add(Reason.IMAGE_SIZE)
+                row_id += 1
+    expected: list[set[Reason]] = [set() for _ in rows]
+    for spoilt in planted.planted:
+        if spoilt.reason.stage is Stage.VALIDATION:
+            expected[spoilt.row_id] = {spoilt.reason}
+    assert [(i, found[i]) for i in range(len(rows)) if found[i] != expected[i]] == []
+
+
+def test_copies_are_near_their_originals_and_pictures_of_flagged_rows_are_new(
+    made: DemoSource, planted: Planted, rows: list[dict[str, Any]]
+) -> None:
+    batches = [
+        batch for shard in list_shards(Source(path=made.directory, name="demo")) for batch in read_batches(shard.path)
+    ]
+    signals = [read_images(image_bytes(batch), ScanSettings())[0] for batch in batches]
+    phash = np.array([value or 0 for columns in signals for value in columns["phash"].to_pylist()], np.uint64)
+    names = [row["img_name"] for row in rows]
+    copies = {row.row_id for row in planted.planted if row.reason.stage is Stage.DEDUPLICATION}
+    flagged = (Reason.CAPTION_LENGTH_MISMATCH, Reason.SCORE_MISSING, Reason.PLACE_MISSING, Reason.RESOLUTION_MISMATCH)
+    for row in planted.planted:
+        distance = np.bitwise_count(phash ^ phash[row.row_id])
+        if row.row_id in copies:
+            original = names.index(f"{'_'.join(str(row.img_name).split('_')[:4])}.jpg")
+            assert row.row_id == original + 1
+            assert distance[original] <= (0 if row.reason is Reason.DUPLICATE_BYTES else 4)
+            assert rows[row.row_id]["img_quality_score"] < rows[original]["img_quality_score"]
+            assert np.sort(distance)[2] > 8  # none but itself and its original
+        elif row.reason in flagged:
+            assert np.sort(distance)[1] > 8
+
+
+def test_record_names_rows_and_counts(planted: Planted, rows: list[dict[str, Any]]) -> None:
+    assert [row.img_name for row in planted.planted] == [rows[row.row_id]["img_name"] for row in planted.planted]
+    assert planted.counts == Counter(row.reason for row in planted.planted)
+    stages = (Stage.VALIDATION, Stage.DEDUPLICATION)
+    assert set(planted.counts) == {reason for reason in Reason if reason.stage in stages}
+    assert all(3 <= count <= 6 for count in planted.counts.values())
+
+
+def test_same_arguments_give_the_same_bytes(made: DemoSource, tmp_path: Path) -> None:
+    again = make_source(tmp_path / "elsewhere" / "again", **SMALL)
+    assert not again.reused
+    assert _digests(again.directory) == _digests(made.directory)
+
+
+def test_no_file_names_the_machine(made: DemoSource) -> None:
+    for path in made.directory.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            for place in (made.directory.parent, Path.home(), Path.cwd()):
+                assert f"{place}/".encode() not in data
+
+
+def test_a_finished_source_is_reused(made: DemoSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_source, "_make_rows", None)  # would fail if it were called
+    assert make_source(made.directory, **SMALL) == made.model_copy(update={"reused": True})
+
+
+def test_another_source_in_the_way_is_refused(made: DemoSource) -> None:
+    before = _digests(made.directory)
+    with pytest.raises(NotADemoSource, match=r"another demo source.*seed=0.*seed=5"):
+        make_source(made.directory, seed=5, **SMALL)
+    assert _digests(made.directory) == before
+
+
+@pytest.mark.parametrize("record", [None, "not json", json.dumps({"planted": []})])
+def test_a_users_folder_is_left_alone(tmp_path: Path, record: str | None) -> None:
+    (tmp_path / "thesis.txt").write_text("four years of work")
+    if record is not None:
+        (tmp_path / "planted.json").write_text(record)
+    before = _digests(tmp_path)
+    with pytest.raises(NotADemoSource, match="name a folder that does not exist yet"):
+        make_source(tmp_path, **SMALL)
+    assert _digests(tmp_path) == before
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(demo_source, "_make_rows", fail)
+    with pytest.raises(OSError, match="disk full"):
+        make_source(tmp_path / "source", **SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_maps_are_named_with_their_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(package: str) -> None:
+        raise ModuleNotFoundError(package)
+
+    monkeypatch.setattr(mapdata, "files", absent)
+    with pytest.raises(MapsMissing, match=r"pip install 'git10m\[demo\]'"):
+        make_source(tmp_path / "source", **SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_record_must_add_up(planted: Planted) -> None:
+    data = planted.model_dump(mode="json")
+    with pytest.raises(ValidationError, match="counts are not those"):
+        Planted.model_validate_json(json.dumps(data | {"planted": data["planted"][1:]}))
+    with pytest.raises(ValidationError, match="must be in order"):
+        Planted.model_validate_json(json.dumps(data | {"planted": data["planted"][::-1]}))
+    with pytest.raises(ValidationError, match="below 3"):
+        Planted.model_validate_json(json.dumps(data | {"rows": 3}))
+
+
+@pytest.mark.parametrize(
+    "argument", [{"relief_max_zoom": 6}, {"relief_max_zoom": 1}, {"bluemarble_max_zoom": 5}, {"seed": -1}]
+)
+def test_arguments_out_of_range_are_refused(tmp_path: Path, argument: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        make_source(tmp_path / "source", **argument)
