@@ -1,7 +1,9 @@
 """The command line, ``git10m``. Commands import what they run, so that ``--help`` is quick."""
 
 import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -99,10 +101,25 @@ def _set_up_prefect(verbose: bool) -> None:
 
 
 def _run(job: Callable[[], object]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         job()
     except (CurationError, OSError) as error:
         _fail(str(error), _FAILED)
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    """End at once, and the server and workers with it: what is finished is on disk, what is not never appears.
+
+    Prefect would first tell its server, which the same Ctrl-C has ended, and wait for it for minutes.
+    """
+    typer.echo("\ngit10m: interrupted; run the same command again, and it goes on from here", err=True)
+    for children in Path("/proc/self/task").glob("*/children"):
+        for child in children.read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGTERM)
+    os._exit(128 + number)
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -34,7 +34,7 @@ def run_curate(recipe: Recipe) -> CurateReport:
 
 def print_report(report: CurateReport) -> None:
     """Print the funnel of each subset, and the paths of its manifest and report."""
-    out.print(f"{report.source}: {report.scan}", highlight=False)
+    out.print(f"{report.source}: {report.scan}", highlight=False, markup=False)
     for subset in report.subsets:
         table = Table(title=f"{subset.select.subset}{' (unchanged)' if subset.reused else ''}", title_justify="left")
         table.add_column("stage")
@@ -44,4 +44,4 @@ def print_report(report: CurateReport) -> None:
             table.add_row(*row.values())
         out.print(table)
         for path in (subset.manifest, subset.report):
-            out.print(f"  {path.stem:<9} {path}", highlight=False, soft_wrap=True)
+            out.print(f"  {path.stem:<9} {path}", highlight=False, soft_wrap=True, markup=False)

@@ -11,10 +11,11 @@ from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport, ScanReport
 from tasks.deduplicate.stage import deduplicate
-from tasks.files import ensure_writable
+from tasks.files import ensure_writable, exclusive
 from tasks.select.stage import select
 from tasks.source import SourceError, list_shards
 from tasks.workers import workers
+from tasks.write.staging import refuse_strangers
 
 
 class ShardsQuarantined(CurationError):
@@ -32,13 +33,15 @@ def curate(recipe: Recipe) -> CurateReport:
     """
     shards = list_shards(recipe.source)
     ensure_writable(recipe.output.dir)
+    for subset in recipe.subsets:
+        refuse_strangers(recipe.output.dir / subset.name)
     scanned = scan.with_options(task_runner=task_threads(recipe.engine.workers))(recipe)
     _require_rows(recipe, scanned)
     with stage("deduplicate") as bar:
         pairs = deduplicate(scanned, recipe.deduplication, recipe.workspace)
         bar.finish(str(pairs))
     published = []
-    with workers(recipe.engine.workers) as pool:
+    with exclusive(recipe.output.dir), workers(recipe.engine.workers) as pool:
         for subset in recipe.subsets:
             with stage(f"select {subset.name}") as bar:
                 selected = select(recipe, subset, scanned, pairs)

@@ -33,6 +33,7 @@ def publish_subset(
     staging = Staging(recipe.output.dir, draft)
     if staging.published():
         logger.info("%s: published already, left as it is", subset.name)
+        staging.clear()
         data = tuple(file for file in read_manifest(staging.final).files if file.image_bytes is not None)
         return PublishReport(select=selected, write=_report(selected, data), directory=staging.final, reused=True)
     staging.open()

@@ -85,6 +85,6 @@ def _step(place: Any, part: str, setting: str, path: str) -> Any:
 
 
 def _position(place: list[Any], part: str, setting: str) -> int:
-    if not part.isdigit() or int(part) >= len(place):
+    if not part.isdecimal() or int(part) >= len(place):
         raise RecipeError(f"--set {setting}: found {part!r}, expected a position from 0 to {len(place) - 1}")
     return int(part)

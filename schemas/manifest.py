@@ -26,7 +26,7 @@ class SourceIdentity(Model):
     name: str
     split: str
     revision: str | None
-    licence: str
+    licence: str | None
     citation: str | None
     rows: NonNegativeInt
     shards: tuple[ShardIdentity, ...]

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from schemas.base import Model
 
@@ -33,8 +33,10 @@ class Source(Model):
     split: str = Field("train", min_length=1, description="The split to read.")
     name: str = Field(min_length=1, description="The source's name in manifests, cards and run names.")
     revision: str | None = Field(None, description="The source's revision, if it has one; recorded in the manifest.")
-    licence: str = Field(
-        "CC-BY-NC-ND-4.0", min_length=1, description="SPDX identifier of the source's licence; default: Git-10M's."
+    licence: str | None = Field(
+        None,
+        min_length=1,
+        description="SPDX identifier of the source's licence, CC-BY-NC-ND-4.0 for Git-10M; null: not given.",
     )
     citation: str | None = Field(None, description="How to cite the source; copied to manifest and card.")
     on_bad_shard: Literal["fail", "publish"] = Field(
@@ -180,6 +182,11 @@ class Splits(Model):
         if abs(total - 1) > 1e-9:
             raise ValueError(f"fractions sum to {total:g}; expected 1")
         return self
+
+    @field_validator("fractions")
+    @classmethod
+    def _in_order(cls, fractions: dict[str, float]) -> dict[str, float]:
+        return dict(sorted(fractions.items()))  # the order in which they are written must not change the draw
 
 
 class Subset(Model):

@@ -1,14 +1,18 @@
 """Files that appear whole or not at all, and digests of files."""
 
+import fcntl
 import hashlib
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from uuid import uuid4
 
 import xxhash
+
+from schemas.errors import CurationError
 
 _TEMPORARY = re.compile(r"^\..+\.(?P<pid>\d+)-[0-9a-f]{8}\.tmp$")
 
@@ -84,8 +88,28 @@ def ensure_writable(directory: Path) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with appearing(directory / "writable") as temporary:
-            temporary.touch()
-        (directory / "writable").unlink()
+        with TemporaryFile(dir=directory):
+            pass
     except OSError as error:
         raise type(error)(error.errno, f"cannot write there: {error.strerror}", str(directory)) from error
+
+
+class DirectoryBusy(CurationError):
+    """Another run is writing there."""
+
+
+@contextmanager
+def exclusive(directory: Path) -> Iterator[None]:
+    """Hold ``directory`` for the length of a ``with`` block; the lock ends with the process, however it ends.
+
+    Raises:
+        DirectoryBusy: if another process holds it.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise DirectoryBusy(f"{directory}: another run is writing there; run this again when it has ended") from error
+    finally:
+        os.close(descriptor)

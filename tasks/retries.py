@@ -1,5 +1,6 @@
 """When Prefect may run a task again: after a fault of the file system, and after nothing else."""
 
+import errno
 from typing import Any, TypedDict
 
 from prefect.client.schemas.objects import State, TaskRun
@@ -19,7 +20,8 @@ def is_io_fault(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Return whether ``state`` failed by an OSError that may pass; missing and forbidden files will not heal."""
     error = state.result(raise_on_failure=False)
     lasting = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
-    return isinstance(error, OSError) and not isinstance(error, lasting)
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return isinstance(error, OSError) and not isinstance(error, lasting) and error.errno not in full
 
 
 IO_RETRIES = _Retries(retries=RETRIES, retry_delay_seconds=[1, 10], retry_condition_fn=is_io_fault)

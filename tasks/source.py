@@ -48,6 +48,8 @@ def list_shards(source: Source) -> tuple[Shard, ...]:
         raise SourceError(f"{folder / 'state.json'}: no list of data files; expected _data_files[].filename") from error
     if not names:
         raise SourceError(f"{folder}: the source is empty: state.json lists no data file")
+    if len(set(names)) < len(names):
+        raise SourceError(f"{folder / 'state.json'}: a data file is listed twice")
     for name in names:
         if Path(name).name != name:
             raise SourceError(f"{folder / 'state.json'}: data file {name!r} is outside the split's folder")
@@ -92,7 +94,11 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
                 raise ShardUnreadable(f"{path.name}: cut short: no end-of-stream marker in {size:,} bytes")
             with pa.ipc.open_stream(file) as reader:
                 _check_columns(path, reader.schema)
-                yield from reader
+                for batch in reader:
+                    batch.validate(full=True)  # offsets that lie would crash whoever follows them
+                    yield batch
+            if file.tell() != size:
+                raise ShardUnreadable(f"{path.name}: an end-of-stream marker at byte {file.tell():,} of {size:,}")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, EOFError) as error:
         raise ShardUnreadable(f"{path.name}: {error}") from error
     except OSError as error:

@@ -27,7 +27,7 @@ def recall_content(shard: Shard, content: str, settings: ScanSettings, workspace
     path = signals_path(workspace, settings, content)
     try:
         return report_on(shard, content, path, reused=True)
-    except (FileNotFoundError, pa.ArrowInvalid):
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
         return None  # never scanned, or the file is damaged: scanning again is always right
 
 

@@ -42,8 +42,9 @@ def scan_shard(shard: Shard, settings: ScanSettings, workspace: Path) -> ShardRe
             _scan_to(temporary, shard, settings)
             if file_status(shard) != status:
                 raise ShardUnreadable(f"{shard.name}: changed while it was read")
-    except (ShardUnreadable, FactError) as error:
-        return QuarantinedShard(shard=shard.name, error=str(error))
+    except (ShardUnreadable, FactError, pa.ArrowException, UnicodeDecodeError, KeyError) as error:
+        told = str(error)
+        return QuarantinedShard(shard=shard.name, error=told if shard.name in told else f"{shard.name}: {told}")
     return report_on(shard, content, path, reused=False)
 
 

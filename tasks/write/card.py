@@ -1,11 +1,14 @@
 """The subset's ``README.md``: a data set card as the Hub reads it."""
 
 import io
+from collections.abc import Sequence
 
 import jinja2
 from ruamel.yaml import YAML
 
 from schemas.manifest import Manifest
+from schemas.recipe import fingerprint
+from schemas.reports import DataFile
 
 _CARD = """\
 ---
@@ -48,7 +51,7 @@ Kept, but flagged: {% for count in m.flags %}`{{ count.reason.value }}` {{ "{:,}
 ## Provenance
 
 - source: {{ m.source.name }}, split `{{ m.source.split }}`, revision {{ m.source.revision or "not given" }}
-- licence of the source: {{ m.source.licence }}
+- licence of the source: {{ m.source.licence or "not given" }}
 {% if m.source.citation %}- citation: {{ m.source.citation }}
 {% endif -%}
 - recipe (SHA-256): `{{ m.recipe_sha256 }}`
@@ -67,18 +70,20 @@ _SIZES = (
 )
 
 
-def render_card(manifest: Manifest) -> str:
-    """Return the card of ``manifest``'s subset as Markdown with the Hub's YAML header."""
+def render_card(manifest: Manifest, data: Sequence[DataFile]) -> str:
+    """Return the card of a subset, whose data files are ``data``, as Markdown with the Hub's YAML header."""
     kept = manifest.funnel.kept
     header = {
         "license": "other",
-        "license_name": manifest.source.licence.lower(),
+        "license_name": (manifest.source.licence or "unknown").lower(),
         "pretty_name": manifest.subset,
         "task_categories": ["text-to-image", "image-to-text"],
         "size_categories": [next((name for limit, name in _SIZES if kept < limit), "10M<n<100M")],
         "configs": [
             {
                 "config_name": "default",
+                # `datasets` caches by this header alone: without it, a changed subset would open as the old one.
+                "description": f"data {fingerprint([file.sha256 for file in data])[:16]}",
                 "data_files": [
                     {"split": split, "path": f"data/{split}-*.parquet"}
                     for split, rows in manifest.splits.items()

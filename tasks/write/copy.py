@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.errors import CurationError
@@ -34,7 +35,7 @@ def copy_rows(plan: FilePlan, template: Path, path: Path, row_group_rows: int) -
     """
     schema = with_features(read_schema(template))
     text = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
-    rows = 0
+    rows = copied_bytes = 0
     with appearing(path) as temporary:
         with pq.ParquetWriter(
             temporary,
@@ -46,12 +47,13 @@ def copy_rows(plan: FilePlan, template: Path, path: Path, row_group_rows: int) -
             for table in _regroup(_read(plan.parts), row_group_rows):
                 writer.write_table(table.cast(schema), row_group_size=row_group_rows)
                 rows += len(table)
+                copied_bytes += pc.sum(pc.binary_length(pc.struct_field(table["image"], "bytes"))).as_py() or 0
         return DataFile(
             path=plan.path,
             rows=rows,
             byte_length=temporary.stat().st_size,
             sha256=sha256_of(temporary),
-            image_bytes=plan.image_bytes,
+            image_bytes=copied_bytes,
         )
 
 

@@ -91,10 +91,12 @@ def complete(
     from tasks.report.page import render  # matplotlib takes a second to import
     from tasks.report.samples import gather
 
+    if staging.published():  # by an attempt that failed after it
+        return staging.final
     folder = staging.subset
     index = write_index(scan, selected.verdicts, folder / "index.parquet")
     rejected = write_rejected(scan, selected.verdicts, folder / "rejected.parquet")
-    write_text(folder / "README.md", render_card(draft))
+    write_text(folder / "README.md", render_card(draft, data.files))
     write_text(folder / "report.html", render(gather(draft, shards, scan, selected.verdicts)))
     texts = [_describe(folder / name) for name in ("README.md", "report.html")]
     write_text(folder / RUN, json.dumps(run, indent=2, sort_keys=True) + "\n")

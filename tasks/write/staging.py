@@ -34,7 +34,7 @@ class Staging:
         self.final = output / draft.subset
 
     def published(self) -> bool:
-        """Return whether the subset in place is this one already.
+        """Return whether the subset in place is this one already, with all its files.
 
         Raises:
             NotASubset: if a folder without a manifest is in the way.
@@ -42,7 +42,8 @@ class Staging:
         if not self.final.exists():
             return False
         manifest = read_manifest(self.final)
-        return manifest.model_copy(update={"files": (), "seal": ""}) == self._draft
+        same = manifest.model_copy(update={"files": (), "seal": ""}) == self._draft
+        return same and not missing_files(self.final, manifest)
 
     def open(self) -> None:
         """Make the folder, and remove what killed runs left half-written in it."""
@@ -68,15 +69,22 @@ class Staging:
 
     def publish(self) -> None:
         """Put the finished subset in its place; an older one of the same name gives way, and is then removed."""
-        if not (self.subset / MANIFEST).exists():
-            raise NotASubset(f"{self.subset}: no manifest; a subset is published with its manifest or not at all")
+        if missing := missing_files(self.subset, read_manifest(self.subset)):
+            raise NotASubset(f"{self.subset}: {', '.join(missing)} missing; a subset is published whole or not at all")
         former = self._folder / "former"
         if self.final.exists():
+            shutil.rmtree(former, ignore_errors=True)  # left by a run that was killed
             self.final.rename(former)
         self.subset.rename(self.final)
-        shutil.rmtree(self._folder)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove what this and other recipes left staged for a subset of this name; what cannot go may stay."""
+        staged = self._folder.parent
+        for folder in staged.glob(f"{self._draft.subset}-{'[0-9a-f]' * 16}"):
+            shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # other subsets are in the making
-            self._folder.parent.rmdir()
+            staged.rmdir()
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -87,8 +95,24 @@ def read_manifest(directory: Path) -> Manifest:
     """
     path = directory / MANIFEST
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise NotASubset(f"{directory}: no {MANIFEST}, so this is not a subset") from error
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise NotASubset(f"{path}: {error}") from error
+    if not manifest.seal:
+        raise NotASubset(f"{path}: the manifest is not sealed")
+    return manifest
+
+
+def missing_files(directory: Path, manifest: Manifest) -> list[str]:
+    """Return the files of ``manifest`` that are not in ``directory`` with their size."""
+    sizes = {file.path: file.byte_length for file in manifest.files}
+    paths = {name: directory / name for name in sizes}
+    return [name for name, path in paths.items() if not (path.is_file() and path.stat().st_size == sizes[name])]
+
+
+def refuse_strangers(directory: Path) -> None:
+    """Raise :class:`NotASubset` if ``directory`` exists and is no subset: it would be in the way of one."""
+    if directory.exists():
+        read_manifest(directory)

@@ -85,6 +85,21 @@ def test_a_damaged_shard_is_unreadable(tree: Path, tmp_path: Path) -> None:
         list(read_batches(tmp_path / "missing"))
 
 
+def test_a_shard_with_a_hole_loses_no_row_in_silence(tree: Path, tmp_path: Path) -> None:
+    path = list_shards(source(tree))[0].path
+    table = pa.Table.from_batches(read_batches(path))
+    holed = tmp_path / "holed"
+    with pa.OSFile(str(holed), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table.slice(0, 2))
+        file.flush()
+        hole = holed.stat().st_size
+        writer.write_table(table.slice(2))
+    data = holed.read_bytes()
+    holed.write_bytes(data[:hole] + bytes(4096) + data[hole + 4096 :])
+    with pytest.raises(ShardUnreadable, match="an end-of-stream marker at byte"):
+        list(read_batches(holed))
+
+
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     for name, table, words in (
         ("a", pa.table({"image": pa.array([], pa.binary())}), "no column img_name, .*; found image"),

@@ -128,7 +128,7 @@ def test_each_planted_row_breaks_its_own_rule_alone(
     row_id = 0
     for shard in list_shards(Source(path=made.directory, name="demo")):
         for batch in read_batches(shard.path):
-            signals, defects = read_images(image_bytes(batch), ScanSettings())
+            signals, defects = read_images(image_bytes(batch), **ScanSettings().model_dump())
             for row in range(batch.num_rows):
                 found[row_id] |= set(defects.get(row, {}))
                 size = signals["width"][row].as_py(), signals["height"][row].as_py()
@@ -151,7 +151,7 @@ def test_copies_are_near_their_originals_and_pictures_of_flagged_rows_are_new(
     batches = [
         batch for shard in list_shards(Source(path=made.directory, name="demo")) for batch in read_batches(shard.path)
     ]
-    signals = [read_images(image_bytes(batch), ScanSettings())[0] for batch in batches]
+    signals = [read_images(image_bytes(batch), **ScanSettings().model_dump())[0] for batch in batches]
     phash = np.array([value or 0 for columns in signals for value in columns["phash"].to_pylist()], np.uint64)
     names = [row["img_name"] for row in rows]
     copies = {row.row_id for row in planted.planted if row.reason.stage is Stage.DEDUPLICATION}

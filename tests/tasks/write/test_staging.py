@@ -1,9 +1,11 @@
+import shutil
 from pathlib import Path
 
 import pytest
 from pairs import pair, publish_one, recipe_for, write_tree
 
 from schemas.reports import DataFile
+from tasks.verify import verify
 from tasks.write.staging import NotASubset, Staging, read_manifest
 
 
@@ -11,6 +13,10 @@ from tasks.write.staging import NotASubset, Staging, read_manifest
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("published")
     return publish_one(recipe_for(write_tree(home / "source", [pair(seed) for seed in range(4)]), home))
+
+
+def fill(staging: Staging, published: Path) -> None:
+    shutil.copytree(published, staging.subset, dirs_exist_ok=True)
 
 
 def test_a_finished_file_is_known_until_it_changes(published: Path, tmp_path: Path) -> None:
@@ -35,7 +41,7 @@ def test_other_content_is_staged_elsewhere(published: Path, tmp_path: Path) -> N
 def test_a_subset_without_manifest_is_never_published(published: Path, tmp_path: Path) -> None:
     staging = Staging(tmp_path, read_manifest(published))
     staging.open()
-    with pytest.raises(NotASubset, match="published with its manifest or not at all"):
+    with pytest.raises(NotASubset, match=r"no manifest\.json"):
         staging.publish()
     assert not staging.final.exists()
 
@@ -47,20 +53,54 @@ def test_an_older_subset_gives_way_whole(published: Path, tmp_path: Path) -> Non
     (tmp_path / "clean" / "old.txt").touch()
     staging = Staging(tmp_path, manifest)
     staging.open()
-    (staging.subset / "manifest.json").write_text("new")
+    fill(staging, published)
     staging.publish()
-    assert sorted(path.name for path in (tmp_path / "clean").iterdir()) == ["data", "manifest.json"]
-    assert (tmp_path / "clean" / "manifest.json").read_text() == "new"
+    names = {path.name for path in (tmp_path / "clean").iterdir()}
+    assert "manifest.json" in names
+    assert "old.txt" not in names
     assert [path.name for path in tmp_path.iterdir()] == ["clean"]
 
 
 def test_a_publication_that_stopped_between_its_two_renames_is_completed(published: Path, tmp_path: Path) -> None:
     staging = Staging(tmp_path, read_manifest(published))
     staging.open()
-    (staging.subset / "manifest.json").write_text("new")
+    fill(staging, published)
     (staging.subset.parent / "former").mkdir()  # the old subset was moved away, the new one not yet in place
     assert not staging.published()
     staging.open()
     staging.publish()
     assert [path.name for path in tmp_path.iterdir()] == ["clean"]
-    assert (tmp_path / "clean" / "manifest.json").read_text() == "new"
+    assert verify(tmp_path / "clean").sound
+
+
+def test_what_killed_runs_left_does_not_block_the_next_and_goes(published: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(published)
+    shutil.copytree(published, tmp_path / "clean")
+    other = Staging(tmp_path, manifest.model_copy(update={"min_score": 1.0}))
+    other.open()
+    staging = Staging(tmp_path, manifest)
+    staging.open()
+    (staging.subset.parent / "former" / "data").mkdir(parents=True)  # killed after its second rename
+    fill(staging, published)
+    staging.publish()
+    assert verify(tmp_path / "clean").sound
+    assert [path.name for path in tmp_path.iterdir()] == ["clean"]
+
+
+def test_a_subset_that_lacks_a_file_is_neither_published_nor_taken_for_published(
+    published: Path, tmp_path: Path
+) -> None:
+    manifest = read_manifest(published)
+    staging = Staging(tmp_path, manifest.model_copy(update={"files": (), "seal": ""}))
+    staging.open()
+    fill(staging, published)
+    lost = staging.subset / manifest.files[0].path
+    data = lost.read_bytes()
+    lost.unlink()
+    with pytest.raises(NotASubset, match="missing; a subset is published whole"):
+        staging.publish()
+    lost.write_bytes(data)
+    staging.publish()
+    assert staging.published()
+    (staging.final / manifest.files[0].path).unlink()
+    assert not staging.published()
