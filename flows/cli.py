@@ -93,7 +93,12 @@ def demo(
 
 def _set_up_prefect(verbose: bool) -> None:
     """Set what Prefect reads when it is imported; the user's own environment wins."""
-    defaults = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    # PYTHONWARNINGS: of semaphores that an interrupted run leaves for multiprocessing to clean up
+    defaults = {
+        "PYTHONWARNINGS": "ignore:resource_tracker",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
     if not verbose:  # a failure is told once, by this program; the Prefect API still receives the whole log
         defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL"}
     for name, value in defaults.items():
@@ -101,12 +106,14 @@ def _set_up_prefect(verbose: bool) -> None:
 
 
 def _run(job: Callable[[], object]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    former = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         job()
     except (CurationError, OSError) as error:
         _fail(str(error), _FAILED)
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _stop(number: int, frame: object) -> NoReturn:

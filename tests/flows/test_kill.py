@@ -99,3 +99,28 @@ def test_killed_in_the_middle_of_the_write(large: Path, tmp_path: Path, undistur
     assert len(done) < len(published)
     assert published_files(tmp_path / "subsets") == undisturbed
     assert verify(tmp_path / "subsets" / "clean").sound
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_at_once_and_leaves_no_process(
+    large: Path, tmp_path: Path, prefect_server: None, number: signal.Signals
+) -> None:
+    run = start(tmp_path, large)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "workspace").glob("signals/*/[!.]*.parquet")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    children = [
+        int(pid) for path in Path(f"/proc/{run.pid}/task").glob("*/children") for pid in path.read_text().split()
+    ]
+    assert children
+    begin = time.monotonic()
+    os.killpg(run.pid, number)
+    output = run.communicate(timeout=20)[0]
+    assert time.monotonic() - begin < 10
+    assert run.returncode == 128 + number
+    assert "interrupted; run the same command again" in output
+    assert "Traceback" not in output
+    while any(Path(f"/proc/{pid}").exists() for pid in children):
+        assert time.monotonic() - begin < 20
+        time.sleep(0.05)
