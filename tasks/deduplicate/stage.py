@@ -6,14 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from schemas.recipe import Deduplication, fingerprint
 from schemas.reports import DeduplicateReport, ScanReport
 from schemas.tables import PAIRS
 from tasks.deduplicate.hamming import hamming_pairs
 from tasks.files import appearing
-from tasks.retries import IO_RETRIES
+from tasks.options import STAGE
 from tasks.signals import load_signals
 
 
@@ -21,9 +20,7 @@ from tasks.signals import load_signals
     name="deduplicate",
     task_run_name="deduplicate {scan.rows} rows",
     tags={"deduplicate"},
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    **IO_RETRIES,
+    **STAGE,
 )
 def deduplicate(scan: ScanReport, settings: Deduplication, workspace: Path) -> DeduplicateReport:
     """Find the pairs of distinct perceptual hashes within the radius, unless the workspace has them."""

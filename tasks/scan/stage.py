@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from schemas.recipe import ScanSettings
 from schemas.reports import QuarantinedShard, ShardReport
-from tasks.retries import IO_RETRIES
+from tasks.options import STAGE
 from tasks.scan.reuse import recall
 from tasks.scan.shard import scan_shard
 from tasks.source import Shard
@@ -21,9 +20,7 @@ ShardOutcome = ShardReport | QuarantinedShard
     name="scan shards",
     task_run_name="scan {label}",
     tags={"scan"},
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    **IO_RETRIES,
+    **STAGE,
 )
 def scan_shards(
     shards: tuple[Shard, ...],

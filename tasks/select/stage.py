@@ -8,14 +8,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from schemas.reasons import REASONS, Reason, Stage, mask_of
 from schemas.recipe import Deduplication, Recipe, Subset, fingerprint
 from schemas.reports import DeduplicateReport, Funnel, FunnelStep, ReasonCount, ScanReport, SelectReport
 from schemas.tables import VERDICTS
 from tasks.files import appearing
-from tasks.retries import IO_RETRIES
+from tasks.options import STAGE
 from tasks.select.election import Election, elect, priority
 from tasks.select.rules import RULE_COLUMNS, apply_thresholds, least_score, validate
 from tasks.select.splits import draw_splits
@@ -26,9 +25,7 @@ from tasks.signals import load_signals
     name="select",
     task_run_name="select {subset.name}",
     tags={"select"},
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    **IO_RETRIES,
+    **STAGE,
 )
 def select(recipe: Recipe, subset: Subset, scan: ScanReport, pairs: DeduplicateReport) -> SelectReport:
     """Give every row of the source its verdict for ``subset``."""

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from schemas.manifest import Manifest
 from schemas.reports import DataFile, ScanReport, SelectReport, WriteReport
 from tasks.files import sha256_of, write_text
-from tasks.retries import IO_RETRIES
+from tasks.options import STAGE
 from tasks.source import Shard
 from tasks.workers import Workers
 from tasks.write.card import render_card
@@ -25,9 +24,7 @@ from tasks.write.tables import write_index, write_rejected
     name="write data files",
     task_run_name="write {label}",
     tags={"write"},
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    **IO_RETRIES,
+    **STAGE,
 )
 def write_data(
     plans: tuple[FilePlan, ...],
@@ -57,9 +54,7 @@ def write_data(
     name="publish",
     task_run_name="publish {draft.subset}",
     tags={"write"},
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    **IO_RETRIES,
+    **STAGE,
 )
 def publish(
     draft: Manifest,

@@ -1,6 +1,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -19,7 +20,7 @@ from tasks.verify import verify
 RADIUS = 4
 
 
-def rejected_of(report: CurateReport, subset: int) -> dict[int, dict[str, object]]:
+def rejected_of(report: CurateReport, subset: int) -> dict[int, dict[str, Any]]:
     table = pq.read_table(report.subsets[subset].directory / "rejected.parquet")
     return {row["row_id"]: row for row in table.to_pylist()}
 
@@ -51,7 +52,7 @@ def test_every_planted_row_has_its_reason_and_its_keeper(curated: CurateReport) 
     }
     assert (rejected[20]["duplicate_of"], rejected[20]["duplicate_distance"]) == (40, 0)
     assert rejected[41]["duplicate_of"] == 21  # the better copy was kept, though it came first only by its score
-    assert rejected[41]["measured"] == [float(rejected[41]["duplicate_distance"])]  # type: ignore[arg-type]
+    assert rejected[41]["measured"] == [float(rejected[41]["duplicate_distance"])]
     assert "JPEG" in str(rejected[3]["detail"])
     index = pq.read_table(curated.subsets[0].directory / "index.parquet")
     assert {row["row_id"]: row["flags"] for row in index.to_pylist() if row["flags"]} == {22: ["place_missing"]}
@@ -88,9 +89,9 @@ def test_no_two_kept_rows_are_within_the_radius_and_every_duplicate_names_one_th
         assert distance.min() > RADIUS
         kept = set(index["row_id"].to_pylist())
         for row in rejected_of(curated, number).values():
-            is_duplicate = any(reason.startswith("duplicate") for reason in row["reasons"])  # type: ignore[attr-defined]
+            is_duplicate = any(reason.startswith("duplicate") for reason in row["reasons"])
             assert is_duplicate == (row["duplicate_of"] in kept)
-            assert not is_duplicate or row["duplicate_distance"] <= RADIUS  # type: ignore[operator]
+            assert not is_duplicate or row["duplicate_distance"] <= RADIUS
 
 
 def test_datasets_opens_a_subset_with_the_source_s_bytes(curated: CurateReport, source: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_API_URL
 from ruamel.yaml import YAML
 
 from flows.curate import curate
+from schemas.recipe import Recipe
 from tasks.verify import verify
 
 SHARDS = 12
@@ -36,7 +37,7 @@ def undisturbed(large: Path, tmp_path_factory: pytest.TempPathFactory, prefect_s
     return published_files(home / "subsets")
 
 
-def recipe(source: Path, home: Path):  # type: ignore[no-untyped-def]
+def recipe(source: Path, home: Path) -> Recipe:
     output = {"dir": home / "subsets", "shard_bytes": 1_000_000}
     return recipe_for(source, home, output=output, deduplication={"exact_bytes": True, "near_radius_bits": None})
 

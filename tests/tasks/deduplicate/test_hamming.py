@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ def test_exactly_the_pairs_within_the_radius_are_found(hashes: list[int], radius
     assert list(zip(*(column.tolist() for column in pairs), strict=True)) == expected
 
 
-def test_pairs_across_blocks_are_found_once(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_pairs_across_blocks_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = np.unique(np.random.default_rng(0).integers(0, 2**10, 300).astype(np.uint64))
     whole = hamming_pairs(hashes, 2)
     monkeypatch.setattr(hamming, "_BLOCK", 16)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pairs import encode, picture
-from PIL import ImageEnhance, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter
 
 from schemas.recipe import ScanSettings
 from tasks.scan.decode import decode
@@ -10,7 +11,7 @@ from tasks.scan.measure import measure
 SETTINGS = ScanSettings()
 
 
-def thumbnail(image, **options) -> np.ndarray:  # type: ignore[no-untyped-def]
+def thumbnail(image: Image.Image, **options: int) -> NDArray[np.uint8]:
     data = memoryview(encode(image, **options))
     return decode(data, formats=SETTINGS.formats, max_pixels=SETTINGS.max_pixels).luma
 

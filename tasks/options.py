@@ -1,8 +1,9 @@
-"""When Prefect may run a task again: after a fault of the file system, and after nothing else."""
+"""How Prefect runs every stage: no cache, and again after a fault of the file system, and after nothing else."""
 
 import errno
 from typing import Any, TypedDict
 
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
@@ -10,7 +11,9 @@ RETRIES = 2
 """Further attempts, after 1 s and 10 s."""
 
 
-class _Retries(TypedDict):
+class _Stage(TypedDict):
+    cache_policy: Any
+    persist_result: bool
     retries: int
     retry_delay_seconds: list[float]
     retry_condition_fn: Any
@@ -24,5 +27,11 @@ def is_io_fault(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return isinstance(error, OSError) and not isinstance(error, lasting) and error.errno not in full
 
 
-IO_RETRIES = _Retries(retries=RETRIES, retry_delay_seconds=[1, 10], retry_condition_fn=is_io_fault)
-"""Keyword arguments of ``@task`` for a task that reads or writes files."""
+STAGE = _Stage(
+    cache_policy=NO_CACHE,  # what is done stands on disk; Prefect's cache is not relied on
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=[1, 10],
+    retry_condition_fn=is_io_fault,
+)
+"""Keyword arguments of ``@task`` for every stage."""
