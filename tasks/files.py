@@ -107,9 +107,11 @@ def exclusive(directory: Path) -> Iterator[None]:
     """
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            told = f"{directory}: another run is writing there; run this again when it has ended"
+            raise DirectoryBusy(told) from error
         yield
-    except BlockingIOError as error:
-        raise DirectoryBusy(f"{directory}: another run is writing there; run this again when it has ended") from error
     finally:
         os.close(descriptor)

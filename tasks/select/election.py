@@ -50,10 +50,10 @@ def elect(
     best = np.full(nodes, -1, np.int64)  # the best candidate of a node: the only one that can be kept
     rank = np.full(nodes, len(candidates), np.int64)
     best[reached], rank[reached] = ranked[first], first
-    elected = _elect_nodes(rank, len(candidates), pair_a, pair_b)
-
-    source = np.concatenate([pair_a, pair_b])
+    source = np.concatenate([pair_a, pair_b])  # every pair in both directions
     target = np.concatenate([pair_b, pair_a])
+    elected = _elect_nodes(rank, len(candidates), source, target)
+
     distances = np.concatenate([pair_distance, pair_distance])
     near_kept = elected[target]
     source, target, distances = source[near_kept], target[near_kept], distances[near_kept]
@@ -75,14 +75,13 @@ def elect(
 
 
 def _elect_nodes(
-    rank: NDArray[np.int64], unranked: int, pair_a: NDArray[np.int64], pair_b: NDArray[np.int64]
+    rank: NDArray[np.int64], unranked: int, source: NDArray[np.int64], target: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Return which nodes are elected; only nodes with a pair can be in each other's way, so only they are walked."""
     elected = rank < unranked
-    paired = np.unique(np.concatenate([pair_a, pair_b]))
-    source = np.concatenate([pair_a, pair_b])
+    paired = np.unique(source)
     order = np.argsort(source, kind="stable")
-    neighbours = np.concatenate([pair_b, pair_a])[order]
+    neighbours = target[order]
     start = np.searchsorted(source[order], np.arange(len(rank) + 1))
     walk = paired[np.argsort(rank[paired], kind="stable")]
     blocked = np.zeros(len(rank), np.bool_)
