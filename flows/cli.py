@@ -67,7 +67,7 @@ def verify(
     """
     from upath import UPath
 
-    from tasks.verify import verify as verify_subset
+    from tasks.verify.subset import verify as verify_subset
 
     try:
         directory = UPath(subset).expanduser()

@@ -10,12 +10,12 @@ from flows.publish import publish_subset, write_subset
 from flows.runner import open_pool, scan_threads, task_threads
 from flows.scan import scan
 from schemas.errors import CurationError
-from schemas.recipe import Recipe
-from schemas.reports import CurateReport, ScanReport
+from schemas.recipe import Recipe, Source
+from schemas.reports import CurateReport, ReferenceReport, ScanReport
 from tasks.deduplicate.stage import deduplicate
 from tasks.files import ensure_writable, exclusive
 from tasks.select.stage import select
-from tasks.source.listing import fetch_cache, pin, shards_of
+from tasks.source.listing import fetch_cache, pinned, shards_of
 from tasks.source.shards import Shard, SourceError
 from tasks.write.copy import SourceChanged
 from tasks.write.staging import refuse_strangers
@@ -34,16 +34,17 @@ def curate(recipe: Recipe) -> CurateReport:
         ShardsQuarantined: if shards cannot be read and ``source.on_bad_shard`` is ``fail``; nothing is published.
         OSError: if workspace or output cannot be written.
     """
-    recipe = recipe.model_copy(update={"source": pin(recipe.source)})
+    recipe = pinned(recipe)
     shards = shards_of(recipe)
     ensure_writable(recipe.output.dir)
     for subset in recipe.subsets:
         refuse_strangers(recipe.output.dir / subset.name)
     scanned = scan.with_options(task_runner=scan_threads(recipe, shards))(recipe)
+    references = tuple(_scan_reference(recipe, source) for source in recipe.deduplication.references)
     while True:
         _require_rows(recipe, scanned)
         try:
-            report = _publish_all(recipe, shards, scanned)
+            report = _publish_all(recipe, shards, scanned, references)
             break
         except SourceChanged as error:  # a shard is another one than was scanned: it counts as unreadable
             scanned = scanned.without(error.shard, str(error))
@@ -52,20 +53,30 @@ def curate(recipe: Recipe) -> CurateReport:
     return report
 
 
-def _publish_all(recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport) -> CurateReport:
+def _scan_reference(recipe: Recipe, source: Source) -> ReferenceReport:
+    """Scan the pictures of a reference set, as those of the source are scanned."""
+    recipe = recipe.model_copy(update={"source": source})
+    scanned = scan.with_options(task_runner=scan_threads(recipe, shards_of(recipe)))(recipe)
+    _require_rows(recipe, scanned)
+    return ReferenceReport(name=source.name, scan=scanned)
+
+
+def _publish_all(
+    recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport, references: tuple[ReferenceReport, ...]
+) -> CurateReport:
     with stage("deduplicate") as bar:
-        pairs = deduplicate(scanned, recipe.deduplication, recipe.workspace)
-        bar.finish(str(pairs))
+        duplicates = deduplicate(scanned, references, recipe.deduplication, recipe.workspace)
+        bar.finish(str(duplicates))
     written = []
     with exclusive(recipe.output.dir), open_pool(recipe) as pool:
         for subset in recipe.subsets:
             with stage(f"select {subset.name}") as bar:
-                selected = select(recipe, subset, scanned, pairs)
+                selected = select(recipe, subset, scanned, duplicates)
                 bar.finish(str(selected))
-            written.append(write_subset(recipe, subset, shards, scanned, selected, pool))
+            written.append(write_subset(recipe, subset, shards, scanned, duplicates, selected, pool))
         # Only now, when every row of every subset has been read: before, a shard could still turn out to be changed.
         published = tuple(publish_subset(recipe, subset, shards, scanned) for subset in written)
-    return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=pairs, subsets=published)
+    return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=duplicates, subsets=published)
 
 
 def _require_rows(recipe: Recipe, scanned: ScanReport) -> None:

@@ -11,7 +11,7 @@ from prefect.futures import wait
 from flows.progress import stage
 from schemas.manifest import Manifest
 from schemas.recipe import Recipe, Subset
-from schemas.reports import DataFile, PublishReport, ScanReport, SelectReport, WriteReport
+from schemas.reports import DataFile, DeduplicateReport, PublishReport, ScanReport, SelectReport, WriteReport
 from tasks.grouping import in_groups, span
 from tasks.source.shards import Shard
 from tasks.workers import Pool
@@ -37,6 +37,7 @@ def write_subset(
     subset: Subset,
     shards: Sequence[Shard],
     scanned: ScanReport,
+    duplicates: DeduplicateReport,
     selected: SelectReport,
     pool: Pool,
 ) -> WrittenSubset:
@@ -45,7 +46,7 @@ def write_subset(
     Raises:
         SourceChanged: if a shard is no longer what was scanned.
     """
-    draft = draft_manifest(recipe, subset, scanned, selected)
+    draft = draft_manifest(recipe, subset, scanned, duplicates, selected)
     staging = Staging(recipe.output.dir, draft)
     if staging.published():
         data = tuple(file for file in read_manifest(staging.final).files if file.image_bytes is not None)

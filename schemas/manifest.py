@@ -9,7 +9,7 @@ from schemas.reasons import Reason
 from schemas.recipe import fingerprint
 from schemas.reports import DataFile, Funnel, QuarantinedShard, ReasonCount
 
-MANIFEST_VERSION = 2
+MANIFEST_VERSION = 3
 
 
 class ShardIdentity(Model):
@@ -23,7 +23,7 @@ class ShardIdentity(Model):
 
 
 class SourceIdentity(Model):
-    """The source as it was scanned, with the terms that travel with it."""
+    """A source as it was scanned, with the terms that travel with it."""
 
     name: str
     hub: str | None = Field(description="Id of the data set on the Hub; null where the source is files.")
@@ -46,6 +46,7 @@ class Manifest(Model):
     recipe_sha256: str = Field(description="SHA-256 of `recipe` as canonical JSON.")
     min_score: float | None = Field(description="The quality threshold as a number, quantiles resolved.")
     source: SourceIdentity
+    references: tuple[SourceIdentity, ...] = Field((), description="Sets of pictures no copy of which is kept.")
     funnel: Funnel
     reasons: tuple[ReasonCount, ...]
     flags: tuple[ReasonCount, ...]

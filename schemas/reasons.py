@@ -40,8 +40,13 @@ class Reason(StrEnum):
     RESOLUTION_MISMATCH = "resolution_mismatch"
     IMG_NAME_MISSING = "img_name_missing"
     IMG_NAME_REPEATED = "img_name_repeated"
+    CONTAMINATED = "contaminated"
     DUPLICATE_BYTES = "duplicate_bytes"
+    DUPLICATE_PIXELS = "duplicate_pixels"
     DUPLICATE_NEAR = "duplicate_near"
+    DUPLICATE_TILE = "duplicate_tile"
+    NESTED_TILE = "nested_tile"
+    DUPLICATE_CAPTION = "duplicate_caption"
     QUALITY_BELOW = "quality_below"
     CAPTION_TOO_SHORT = "caption_too_short"
     CAPTION_TOO_LONG = "caption_too_long"
@@ -119,11 +124,22 @@ _FACTS: dict[Reason, _Facts] = {
     ),
     Reason.IMG_NAME_MISSING: _Facts(Stage.VALIDATION, "The row has no img_name."),
     Reason.IMG_NAME_REPEATED: _Facts(Stage.VALIDATION, "An earlier row of the source has the same img_name."),
+    Reason.CONTAMINATED: _Facts(
+        Stage.DEDUPLICATION, "The picture is a copy, or nearly so, of one in a reference set.", "reference_distance"
+    ),
     Reason.DUPLICATE_BYTES: _Facts(
         Stage.DEDUPLICATION, "The image is byte for byte that of a kept row.", "duplicate_distance"
     ),
+    Reason.DUPLICATE_PIXELS: _Facts(
+        Stage.DEDUPLICATION, "The image is pixel for pixel that of a kept row.", "duplicate_distance"
+    ),
     Reason.DUPLICATE_NEAR: _Facts(
-        Stage.DEDUPLICATION, "The perceptual hash is within the radius of a kept row's.", "duplicate_distance"
+        Stage.DEDUPLICATION, "The picture is that of a kept row, changed a little.", "duplicate_distance"
+    ),
+    Reason.DUPLICATE_TILE: _Facts(Stage.DEDUPLICATION, "A kept row has the same tile.", "z"),
+    Reason.NESTED_TILE: _Facts(Stage.DEDUPLICATION, "The tile lies within that of a kept row, or around it.", "z"),
+    Reason.DUPLICATE_CAPTION: _Facts(
+        Stage.DEDUPLICATION, "As many rows with the same caption as may be are kept.", "caption_words"
     ),
     Reason.QUALITY_BELOW: _Facts(
         Stage.QUALITY, "The quality score is below the threshold, or absent.", "img_quality_score"

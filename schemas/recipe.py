@@ -89,7 +89,16 @@ class HubSource(_Source):
     )
 
 
-Source = FileSource | HubSource
+Source = Annotated[FileSource | HubSource, Field(discriminator="kind")]
+
+
+def _with_kind(source: Any) -> Any:
+    """Return what a person wrote for a source, its kind put in: files, where it says none."""
+    return {"kind": "files"} | source if isinstance(source, dict) else source
+
+
+_WHEREABOUTS = {"kind", "path", "on_bad_shard"}
+"""What of a source no byte of a subset depends on."""
 
 
 class ScanSettings(Model):
@@ -112,6 +121,10 @@ class ScanSettings(Model):
     )
     decode_memory_bytes: int = Field(
         2**31, ge=2**28, le=2**40, description="A decoder that needs more counts as failed [bytes]; default 2 GiB."
+    )
+    pixel_digest: bool = Field(
+        False,
+        description="Decode and hash every pixel, for deduplication.exact_pixels; JPEG then takes three times as long.",
     )
 
 
@@ -191,13 +204,89 @@ class Validation(Model):
     rules: ValidationRules = Field(default_factory=ValidationRules, description="The action of each rule.")
 
 
+class NearDuplicates(Model):
+    """When two pictures are the same picture, saved otherwise: both conditions must hold."""
+
+    radius_bits: int = Field(
+        8, ge=0, le=11, description="Largest Hamming distance of two 64-bit perceptual hashes [bits]."
+    )
+    min_similarity: float = Field(
+        0.9,
+        ge=0.5,
+        le=1,
+        description="Least correlation of two pictures laid over each other, at the sharpness of 16 x 16 pixels [0..1].",
+    )
+    any_orientation: bool = Field(
+        False, description="Also find pictures that were rotated by quarter turns or mirrored; takes 8 times as long."
+    )
+    overlapping: bool = Field(
+        False,
+        description="Also find crops of one picture, and views that share 80 % of their ground; takes some 50 times as "
+        "long.",
+    )
+
+
+Priority = Literal["preferred", "quality", "caption_words", "sharpness", "image_bytes", "ground_resolution"]
+"""What makes one of several duplicates the better one."""
+
+
+class Preference(Model):
+    """Rows that are better than all others, by where they come from."""
+
+    field: Literal["img_name", "shard", "format"] = Field(description="What the pattern is held against.")
+    pattern: str = Field(min_length=1, description="A glob, as in `*_GOOGLE_*` or `PNG`; upper and lower case differ.")
+
+
 class Deduplication(Model):
-    """What counts as the same picture."""
+    """What counts as the same, and which of several duplicates is kept."""
 
     exact_bytes: bool = Field(True, description="Rows whose image bytes are equal are duplicates.")
-    near_radius_bits: int | None = Field(
-        4, ge=0, le=16, description="Largest Hamming distance of two 64-bit perceptual hashes [bits]; null: off."
+    exact_pixels: bool = Field(
+        False, description="Rows whose pixels are equal, in whatever format, are duplicates; needs scan.pixel_digest."
     )
+    near: NearDuplicates | None = Field(
+        default_factory=NearDuplicates, description="Pictures that were saved again, or changed a little; null: off."
+    )
+    same_tile: bool = Field(False, description="Rows of the same tile (z, x, y) are duplicates.")
+    nested_tiles: Literal["finest", "coarsest"] | None = Field(
+        None,
+        description="Of tiles that lie within each other, keep the finest or the coarsest, before all other priority; "
+        "null: nested tiles are no duplicates.",
+    )
+    caption_copies: int | None = Field(
+        None,
+        ge=1,
+        description="Most rows that are kept of one caption, case and white space ignored; null: any number.",
+    )
+    references: list[Source] = Field(
+        default_factory=list,
+        description="Sets of pictures, such as the benchmarks to be tested on, no copy of which may be kept.",
+    )
+    priority: list[Priority] = Field(
+        ["preferred", "quality", "caption_words"],
+        description="Which of several duplicates is kept: the first in this order, the highest or longest first, at "
+        "last the first in the source.",
+    )
+    preferred: list[Preference] = Field(
+        default_factory=list, description="Rows that are kept before others, the first that matches the best."
+    )
+
+    @field_validator("references", mode="before")
+    @classmethod
+    def _files_by_default(cls, references: Any) -> Any:
+        return [_with_kind(source) for source in references] if isinstance(references, list) else references
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.references and not (self.exact_bytes or self.exact_pixels or self.near):
+            raise ValueError("references: nothing is compared; expected exact_bytes, exact_pixels or near beside them")
+        for what, names in (
+            ("references", [source.name for source in self.references]),
+            ("priority", list(self.priority)),
+        ):
+            if repeated := [name for name, times in Counter(names).items() if times > 1]:
+                raise ValueError(f"{what}: every name must be used once; repeated: {', '.join(repeated)}")
+        return self
 
 
 class QualityThreshold(Model):
@@ -316,7 +405,7 @@ class Engine(Model):
 class Recipe(Model):
     """The parameters of a run: one source, one scan, any number of subsets."""
 
-    source: Source = Field(discriminator="kind", description="Where the pairs come from.")
+    source: Source = Field(description="Where the pairs come from.")
     scan: ScanSettings = Field(default_factory=ScanSettings, description="How images are measured.")
     validation: Validation = Field(default_factory=Validation, description="What a row must be.")
     deduplication: Deduplication = Field(default_factory=Deduplication, description="What counts as the same.")
@@ -330,7 +419,13 @@ class Recipe(Model):
     @field_validator("source", mode="before")
     @classmethod
     def _files_by_default(cls, source: Any) -> Any:
-        return {"kind": "files"} | source if isinstance(source, dict) else source
+        return _with_kind(source)
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if self.deduplication.exact_pixels and not self.scan.pixel_digest:
+            raise ValueError("deduplication.exact_pixels: needs scan.pixel_digest: true, found false")
+        return self
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:
@@ -351,7 +446,13 @@ class Recipe(Model):
         """
         data = self.model_dump(
             mode="json",
-            exclude={"source": {"kind", "path", "on_bad_shard"}, "output": {"dir"}, "workspace": True, "engine": True},
+            exclude={
+                "source": _WHEREABOUTS,
+                "deduplication": {"references": {"__all__": _WHEREABOUTS}},
+                "output": {"dir"},
+                "workspace": True,
+                "engine": True,
+            },
         )
         data["subsets"] = [subset.model_dump(mode="json")]
         return data

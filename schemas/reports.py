@@ -103,28 +103,43 @@ class ScanReport(Model):
         return f"scanned {self.scanned}, reused {reused} of {self.listed_shards} shards{bad} ({self.rows:,} rows)"
 
 
+class ReferenceReport(Model):
+    """A reference set, scanned."""
+
+    name: str = Field(description="As the recipe has it.")
+    scan: ScanReport
+
+
 class DeduplicateReport(Model):
-    """Pairs of distinct perceptual hashes within the radius."""
+    """What of a source is the same picture, and what is a copy of a reference picture."""
 
     rows: NonNegativeInt
     hashed_rows: NonNegativeInt = Field(description="Rows that have a perceptual hash.")
-    distinct_hashes: NonNegativeInt
-    pairs: NonNegativeInt
+    pictures: NonNegativeInt = Field(description="Pictures that can be told apart.")
+    pairs: NonNegativeInt = Field(description="Pairs of near-duplicates among them.")
     path: Location | None = Field(description="The pairs file in the workspace; None when near-duplicates are off.")
-    reused: bool
+    reused: bool = Field(description="True when the pairs were there already.")
+    contaminated_rows: NonNegativeInt = Field(0, description="Rows that are copies of a reference picture.")
+    contaminated: Location | None = Field(None, description="The file of these rows; None without reference sets.")
+    references: tuple[ReferenceReport, ...] = ()
 
     @model_validator(mode="after")
     def _conserves(self) -> Self:
-        if not self.distinct_hashes <= self.hashed_rows <= self.rows:
-            raise ValueError(f"{self.distinct_hashes} distinct hashes of {self.hashed_rows} hashes of {self.rows} rows")
+        if not self.pictures <= self.hashed_rows <= self.rows:
+            raise ValueError(f"{self.pictures} pictures of {self.hashed_rows} hashes of {self.rows} rows")
+        if self.contaminated_rows > self.rows:
+            raise ValueError(f"{self.contaminated_rows} contaminated rows of {self.rows}")
         return self
 
     def __str__(self) -> str:
         """Return what was found, in words."""
-        if self.path is None:
-            return "near-duplicates are off"
         again = ", reused" if self.reused else ""
-        return f"{self.pairs:,} pairs among {self.distinct_hashes:,} distinct hashes{again}"
+        told = f"{self.pairs:,} pairs among {self.pictures:,} distinct pictures{again}"
+        if self.path is None:
+            told = "near-duplicates are off"
+        if self.contaminated is not None:
+            told += f"; {self.contaminated_rows:,} rows contaminated"
+        return told
 
 
 class FunnelStep(Model):

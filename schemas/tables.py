@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-SCAN_VERSION = 3
+SCAN_VERSION = 4
 """Raised whenever the same bytes would be measured otherwise: a new number scans every shard again."""
 
 TEXT = pa.string()
@@ -38,22 +38,39 @@ SIGNALS = pa.schema(
         pa.field("luma_std", pa.float32()),
         pa.field("nodata_fraction", pa.float32()),  # of the thumbnail, pure black or white from an edge on [0..1]
         pa.field("sharpness", pa.float32()),  # variance of its Laplacian
-        pa.field("phash", pa.uint64()),
+        pa.field("phash", pa.uint64()),  # signs of the 8 x 8 lowest frequencies; null for a flat picture
+        pa.field("signature", pa.uint64()),  # XXH3-64 of the descriptor: equal for pictures that cannot be told apart
+        pa.field("descriptor", pa.binary(256)),  # the 16 x 16 lowest frequencies, int8: see tasks.scan.descriptor
+        pa.field("pixels_xxh3", pa.uint64()),  # of size and pixels; null unless scan.pixel_digest
         pa.field("defects", CODES, nullable=False),  # row-contract breaches and image defects, as reason codes
         pa.field("detail", TEXT),  # what was found and expected, for a row with defects
     ]
 )
 """One row a pair, one Parquet file a shard: every fact a later stage decides by."""
 
+PAIRS_VERSION = 1
+"""Raised whenever the same descriptors would give other pairs: a new number searches every source again."""
+
 PAIRS = pa.schema(
     [
-        pa.field("phash_a", pa.uint64(), nullable=False),  # phash_a < phash_b
-        pa.field("phash_b", pa.uint64(), nullable=False),
-        pa.field("distance", pa.int8(), nullable=False),  # Hamming [bits], 1 or more
+        pa.field("signature_a", pa.uint64(), nullable=False),  # signature_a < signature_b
+        pa.field("signature_b", pa.uint64(), nullable=False),
+        pa.field("distance", pa.int8(), nullable=False),  # Hamming, of the views that are alike most [bits]
+        pa.field("similarity", pa.float32(), nullable=False),  # correlation over the ground in common [-1..1]
     ]
 )
-"""Pairs of *distinct* perceptual hashes within the radius. Rows that share a hash are at distance 0 and are not
-listed: a million identical tiles are one hash, not half a billion pairs."""
+"""Near-duplicates: pairs of *distinct* signatures. Rows that share a signature are at distance 0 and are not listed: a
+million identical tiles are one signature, not half a billion pairs."""
+
+CONTAMINATED = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),
+        pa.field("reference", pa.string(), nullable=False),  # name of the reference set, and of its picture
+        pa.field("distance", pa.int8(), nullable=False),  # 0 for equal bytes or pixels [bits]
+        pa.field("similarity", pa.float32(), nullable=False),
+    ]
+)
+"""Rows within the distance of a reference picture, each with the nearest one."""
 
 VERDICTS = pa.schema(
     [
@@ -62,7 +79,10 @@ VERDICTS = pa.schema(
         pa.field("reasons", pa.uint64(), nullable=False),  # mask over schemas.reasons.REASONS; 0 when kept
         pa.field("flags", pa.uint64(), nullable=False),  # mask of rules broken that only flag
         pa.field("duplicate_of", pa.int64()),  # row_id of the kept row
-        pa.field("duplicate_distance", pa.int8()),  # Hamming [bits]; 0 for equal bytes
+        pa.field("duplicate_distance", pa.int8()),  # Hamming [bits]; 0 for equal bytes or pixels, null for no picture
+        pa.field("duplicate_similarity", pa.float32()),  # of a near-duplicate
+        pa.field("reference", pa.string()),  # the reference picture that this row is a copy of
+        pa.field("reference_distance", pa.int8()),  # from it [bits]
         pa.field("split", CODE),  # null when rejected
     ]
 )
@@ -99,6 +119,8 @@ REJECTED = pa.schema(
         ),  # beside each reason; null where no number led to it
         pa.field("duplicate_of", pa.int64()),
         pa.field("duplicate_distance", pa.int8()),
+        pa.field("duplicate_similarity", pa.float32()),
+        pa.field("reference", TEXT),
         pa.field("detail", TEXT),
     ]
 )

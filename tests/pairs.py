@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.recipe import Recipe
+from schemas.recipe import Recipe, ScanSettings
 from schemas.reports import ScanReport, WriteReport
-from tasks.deduplicate.stage import find_pairs
+from tasks.deduplicate.stage import find_duplicates
+from tasks.scan.decode import decode
 from tasks.scan.shard import scan_shard
 from tasks.select.stage import give_verdicts
 from tasks.source.listing import shards_of
@@ -35,6 +37,22 @@ def encode(image: Image.Image, format: str = "JPEG", **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format, **({"quality": 90} if format == "JPEG" else {}) | options)
     return buffer.getvalue()
+
+
+def thumbnail(image: Image.Image, **options: Any) -> NDArray[np.uint8]:
+    """Return the luma thumbnail of ``image`` as a scan sees it, saved as :func:`encode` does."""
+    data, scan = memoryview(encode(image, **options)), ScanSettings()
+    return decode(data, formats=scan.formats, max_pixels=scan.max_pixels, max_bytes=scan.max_bytes).luma
+
+
+def land(seed: int, *, size: int = 256, around: int = 0) -> Image.Image:
+    """Return a picture with the spectrum of ground, about 1/f; ``around`` adds that many pixels on each side."""
+    side = 512
+    noise = np.random.default_rng(seed).standard_normal((side, side))
+    wave = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None, :]) * side
+    field = np.fft.ifft2(np.fft.fft2(noise) / np.maximum(wave, 2)).real
+    field = field[: size + 2 * around, : size + 2 * around]
+    return Image.fromarray(np.clip(128 + 45 * field / field.std(), 0, 255).astype(np.uint8)).convert("RGB")
 
 
 def pair(seed: int, **changes: Any) -> Row:
@@ -117,8 +135,9 @@ def scan_all(recipe: Recipe) -> ScanReport:
 def publish_one(recipe: Recipe) -> Path:
     """Curate the first subset of ``recipe`` without Prefect, in this process; return its folder."""
     shards, scan, subset = shards_of(recipe), scan_all(recipe), recipe.subsets[0]
-    selected = give_verdicts(recipe, subset, scan, find_pairs(scan, recipe.deduplication, recipe.workspace))
-    draft = draft_manifest(recipe, subset, scan, selected)
+    duplicates = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
+    selected = give_verdicts(recipe, subset, scan, duplicates)
+    draft = draft_manifest(recipe, subset, scan, duplicates, selected)
     staging = Staging(recipe.output.dir, draft)
     staging.open()
     images, target = recipe.scan.images, data_schema(scan)

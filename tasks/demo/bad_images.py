@@ -116,8 +116,3 @@ def nearly_uniform(image: bytes) -> bytes:
     pixels = np.full((TILE_PIXELS, TILE_PIXELS), grey, np.uint8)
     pixels[:, TILE_PIXELS // 2 :] += 1
     return encode(Image.fromarray(pixels), "PNG")
-
-
-def brightened(image: bytes, gain: float, quality: int) -> bytes:
-    """Return ``image`` with its colours multiplied by ``gain``, encoded again as JPEG of ``quality``."""
-    return encode_jpeg(np.minimum(np.rint(decode(image) * gain), 255).astype(np.uint8), quality)

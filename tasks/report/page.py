@@ -1,7 +1,7 @@
 """The report page: everything a person needs to judge a subset, in one HTML file that loads nothing."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from numpy.typing import NDArray
 
 from schemas.manifest import Manifest
+from tasks.report.groups import GROUPS, MEMBERS
 from tasks.report.plots import distributions, maps
 from tasks.report.thumbnails import Thumbnail, thumbnail
 
@@ -20,8 +21,10 @@ MAX_PAGE_BYTES = 5_000_000
 
 _THUMBNAILS_BYTES = 2_800_000
 _PICTURES_A_SHEET = 24
-_REJECTED_PICTURES = 376
+_REJECTED_PICTURES = 376  # those in groups included
+_GROUP_PICTURES = 216
 _CAPTION_CHARACTERS = 320
+_GROUP_CAPTION_CHARACTERS = 70
 _NOTE_CHARACTERS = 160
 _NAME_CHARACTERS = 80
 _QUARANTINED = 50
@@ -36,6 +39,7 @@ class Picture:
     caption: str | None
     img_name: str | None
     note: str
+    aside: str = ""  # a second, quieter note
     problem: str = ""  # why it must not be decoded
 
 
@@ -47,6 +51,28 @@ class Sheet:
     meaning: str
     rows: int
     pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A kept pair and examples of those rejected in its favour."""
+
+    keeper: Picture
+    members: tuple[Picture, ...]
+    rows: int  # rejected in its favour for the sheet's reason, shown or not
+    elsewhere: int = 0  # and for other duplicate reasons
+    why: str | None = None  # it was chosen; None where all groups are shown
+
+
+@dataclass(frozen=True)
+class GroupSheet:
+    """Example groups out of ``groups`` with ``rows`` rejected rows in all. Its title is their reason's code."""
+
+    title: str
+    meaning: str
+    rows: int
+    groups: int
+    shown: tuple[Group, ...]
 
 
 @dataclass(frozen=True)
@@ -63,14 +89,25 @@ class ReportData:
     columns: pa.Table
     kept: NDArray[np.bool_]
     kept_sheet: Sheet
+    group_sheets: tuple[GroupSheet, ...]
     rejected_sheets: tuple[Sheet, ...]
 
 
 class _Card(NamedTuple):
     name: str
     note: str
+    aside: str
     caption: str | None
     thumbnail: Thumbnail
+
+
+class _GroupCards(NamedTuple):
+    keeper: _Card
+    members: list[_Card]
+    rows: int
+    more: int  # rejected for the same reason, and not shown
+    elsewhere: int
+    why: str | None
 
 
 def render(data: ReportData) -> str:
@@ -81,13 +118,17 @@ def render(data: ReportData) -> str:
     if len(data.kept) != data.columns.num_rows:
         raise ValueError(f"kept has {len(data.kept)} rows, but columns has {data.columns.num_rows}; expected the same")
     manifest, funnel = data.manifest, data.manifest.funnel
-    most = min(_PICTURES_A_SHEET, _REJECTED_PICTURES // max(len(data.rejected_sheets), 1))
-    shown = [(data.kept_sheet, data.kept_sheet.pictures[:_PICTURES_A_SHEET])]
-    shown += [(sheet, sheet.pictures[:most]) for sheet in data.rejected_sheets]
-    budget_bytes = _THUMBNAILS_BYTES // max(sum(len(pictures) for _, pictures in shown), 1)
+    groups = _fitting(data.group_sheets)
+    grouped = sum(1 + len(group.members) for sheet in groups for group in sheet.shown)
+    most = min(_PICTURES_A_SHEET, (_REJECTED_PICTURES - grouped) // max(len(data.rejected_sheets), 1))
+    sheets = [(data.kept_sheet, data.kept_sheet.pictures[:_PICTURES_A_SHEET])]
+    sheets += [(sheet, sheet.pictures[:most]) for sheet in data.rejected_sheets]
+    budget_bytes = _THUMBNAILS_BYTES // max(sum(len(pictures) for _, pictures in sheets) + grouped, 1)
     kept_sheet, *rejected_sheets = (
-        (sheet, [_card(picture, budget_bytes) for picture in pictures]) for sheet, pictures in shown
+        (sheet, [_card(picture, budget_bytes, _CAPTION_CHARACTERS) for picture in pictures])
+        for sheet, pictures in sheets
     )
+    titles = [sheet.title for sheet in groups] + [sheet.title for sheet in data.rejected_sheets]
     reasons = [count for count in manifest.reasons if count.rows]
     return _template().render(
         manifest=manifest,
@@ -100,7 +141,8 @@ def render(data: ReportData) -> str:
         distributions=distributions(manifest, data.columns, data.kept),
         kept_sheet=kept_sheet,
         rejected_sheets=rejected_sheets,
-        anchors={sheet.title: f"rejected-{number}" for number, sheet in enumerate(data.rejected_sheets, 1)},
+        group_sheets=[(sheet, [_group(group, budget_bytes) for group in sheet.shown]) for sheet in groups],
+        anchors={title: f"rejected-{number}" for number, title in enumerate(titles, 1)},
         open_pictures=_OPEN_PICTURES,
         recipe=json.dumps(manifest.recipe, indent=2, ensure_ascii=False),
         quarantined=manifest.source.quarantined[:_QUARANTINED],
@@ -121,12 +163,29 @@ def percent(part: int, whole: int) -> str:
     return f"{share:.1f} %"
 
 
-def _card(picture: Picture, budget_bytes: int) -> _Card:
+def _fitting(sheets: tuple[GroupSheet, ...]) -> list[GroupSheet]:
+    """Return ``sheets`` with as many groups and members as the page has room for."""
+    most = min(GROUPS, _GROUP_PICTURES // (max(len(sheets), 1) * (1 + MEMBERS)))
+    return [
+        replace(sheet, shown=tuple(replace(group, members=group.members[:MEMBERS]) for group in sheet.shown[:most]))
+        for sheet in sheets
+    ]
+
+
+def _group(group: Group, budget_bytes: int) -> _GroupCards:
+    keeper, *members = (
+        _card(picture, budget_bytes, _GROUP_CAPTION_CHARACTERS) for picture in (group.keeper, *group.members)
+    )
+    return _GroupCards(keeper, members, group.rows, group.rows - len(members), group.elsewhere, group.why)
+
+
+def _card(picture: Picture, budget_bytes: int, caption_characters: int) -> _Card:
     shown = Thumbnail(None, picture.problem) if picture.problem else thumbnail(picture.image, budget_bytes=budget_bytes)
     return _Card(
         name=_cut(picture.img_name or "unnamed", _NAME_CHARACTERS),
         note=_cut(picture.note, _NOTE_CHARACTERS),
-        caption=None if picture.caption is None else _cut(picture.caption, _CAPTION_CHARACTERS),
+        aside=_cut(picture.aside, _NOTE_CHARACTERS),
+        caption=None if picture.caption is None else _cut(picture.caption, caption_characters),
         thumbnail=shown,
     )
 

@@ -1,18 +1,26 @@
 """What the report shows: columns for its figures, and seeded samples of pictures read from the source."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from upath import UPath
 
 from schemas.manifest import Manifest
-from schemas.reasons import Reason, Stage
+from schemas.reasons import Reason
 from schemas.reports import ScanReport
 from tasks.files import read_parquet
-from tasks.report.page import Picture, ReportData, Sheet
+from tasks.report.groups import GROUPED, Draw, Merged, draw_groups, merged_rows, richest_pair, rows_of
+from tasks.report.notes import (
+    NOTED_SIGNALS,
+    NOTED_VERDICTS,
+    Facts,
+    keeper_note,
+    member_note,
+    rejected_note,
+    score_note,
+)
+from tasks.report.page import Group, GroupSheet, Picture, ReportData, Sheet
 from tasks.scan.images import byte_views
 from tasks.signals import by_shard, first_row_ids, load_signals, readable_shards
 from tasks.source.columns import Layout, facts, images
@@ -25,63 +33,101 @@ FETCHED_SHARDS = 4
 _SEED = 20_251_103
 
 _FIGURE_COLUMNS = ("longitude", "latitude", "z", "img_quality_score", "caption_words")
-_UNITS = {"resolution_m": " m/pixel", "ground_resolution_m": " m/pixel", "caption_words": " words", "width": " pixels"}
-_MEASURED = {reason.measured for reason in Reason} - {None, "duplicate_distance"}
-_NOTE_COLUMNS = ["img_name", "detail", "phash", *sorted(filter(None, _MEASURED))]
+
+Pairs = dict[int, tuple[bytes | None, str | None]]
+"""Image and caption of each row that is shown."""
 
 
 def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdicts: UPath) -> ReportData:
     """Return what :func:`tasks.report.page.render` needs; the same source and recipe give the same samples."""
     columns = load_signals(scan, _FIGURE_COLUMNS)
-    judged = read_parquet(verdicts, ["kept", "reasons", "duplicate_of", "duplicate_distance"])
+    judged = read_parquet(verdicts, ["kept", "reasons", "duplicate_of", *NOTED_VERDICTS])
     kept = judged["kept"].to_numpy()
     masks = judged["reasons"].to_numpy()
     primary = masks & (~masks + np.uint64(1))
-    near = _near(shards, scan, kept)
-    draws: dict[Reason | None, NDArray[np.int64]] = {None: _draw(np.flatnonzero(kept & near), KEPT_PICTURES)}
+    merged = merged_rows(judged)
+    near = _near(shards, scan, kept, merged)
+    kept_rows = _draw(np.flatnonzero(kept & near), KEPT_PICTURES)
+    rejected: dict[Reason, NDArray[np.int64]] = {}
     for count in manifest.reasons:
+        if count.reason in GROUPED:
+            continue
         rows = np.flatnonzero((primary == np.uint64(count.reason.bit)) & near)
         if not len(rows):  # never first: show rows that carry it beside another
             rows = np.flatnonzero((masks & np.uint64(count.reason.bit) != 0) & near)
-        draws[count.reason] = _draw(rows, REJECTED_PICTURES)
-    wanted = np.unique(np.concatenate(list(draws.values())))
-    keepers = judged["duplicate_of"].take(wanted).drop_null().to_numpy()
-    facts = _facts(scan, np.unique(np.concatenate([wanted, keepers])))
+        rejected[count.reason] = _draw(rows, REJECTED_PICTURES)
+    groups = draw_groups(merged, near, seed=_SEED)
+    wanted = np.unique(np.concatenate([kept_rows, *rejected.values(), rows_of(groups.values())]))
+    known = _facts(scan, wanted)
+    for row, verdict in zip(wanted.tolist(), judged.select(NOTED_VERDICTS).take(wanted).to_pylist(), strict=True):
+        known[row] |= verdict
     pairs = _pairs(readable_shards(shards, scan), scan, wanted)
-    sheets = {
-        reason: tuple(
-            Picture(
-                *pairs[row],
-                facts[row]["img_name"],
-                _note(reason, facts[row], _keeper(judged, row, facts)),
-                # What the scan could not decode may hang or crash a decoder here as well.
-                problem="cannot be decoded" if pairs[row][0] and facts[row]["phash"] is None else "",
-            )
-            for row in rows.tolist()
-        )
-        for reason, rows in draws.items()
-    }
     return ReportData(
         manifest=manifest,
         columns=columns,
         kept=kept,
-        kept_sheet=Sheet("Kept", "A random sample of the subset.", int(kept.sum()), sheets[None]),
+        kept_sheet=Sheet(
+            "Kept",
+            "A random sample of the subset.",
+            int(kept.sum()),
+            tuple(_picture(row, pairs, known, score_note(known[row])) for row in kept_rows.tolist()),
+        ),
+        group_sheets=tuple(_group_sheet(reason, draw, pairs, known) for reason, draw in groups.items()),
         rejected_sheets=tuple(
-            Sheet(count.reason.value, count.reason.meaning, count.rows, sheets[count.reason])
+            Sheet(
+                count.reason.value,
+                count.reason.meaning,
+                count.rows,
+                tuple(
+                    _picture(row, pairs, known, rejected_note(count.reason, known[row]))
+                    for row in rejected[count.reason].tolist()
+                ),
+            )
             for count in manifest.reasons
+            if count.reason in rejected
         ),
     )
 
 
-def _near(shards: Sequence[Shard], scan: ScanReport, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the rows that pictures may be drawn from: all, or, where shards are fetched, a few that have kept rows."""
+def _group_sheet(reason: Reason, draw: Draw, pairs: Pairs, known: dict[int, Facts]) -> GroupSheet:
+    groups = []
+    for group in draw.shown:
+        keeper = known[group.keeper]
+        members = [
+            _picture(row, pairs, known, member_note(reason, known[row], keeper), score_note(known[row]))
+            for row in group.members
+        ]
+        shown = _picture(group.keeper, pairs, known, keeper_note(reason, keeper))
+        groups.append(Group(shown, tuple(members), group.rows, group.elsewhere, group.why))
+    return GroupSheet(reason.value, reason.meaning, draw.rows, draw.groups, tuple(groups))
+
+
+def _picture(row: int, pairs: Pairs, known: dict[int, Facts], note: str, aside: str = "") -> Picture:
+    image, caption = pairs[row]
+    measured = known[row]
+    problem = ""
+    if image and measured["luma_std"] is None:  # it may hang or crash a decoder here as well
+        problem = "cannot be decoded" if measured["byte_length"] else "was not read by the scan"
+    return Picture(image, caption, measured["img_name"] or f"row {row:,}", note, aside, problem)
+
+
+def _near(shards: Sequence[Shard], scan: ScanReport, kept: NDArray[np.bool_], merged: Merged) -> NDArray[np.bool_]:
+    """Return the rows that pictures may be drawn from: all, or, where shards are fetched, a few that have kept rows.
+
+    Of some hundred shards, few at random would hold no duplicate together with its keeper: two are those that hold
+    most of them.
+    """
     readers = readable_shards(shards, scan)
     near = np.ones(len(kept), np.bool_)
     if any(shard.remote is not None for shard in readers):
         starts = first_row_ids(scan)
         near[:] = False
         holding = np.array([index for index, _ in by_shard(scan, np.flatnonzero(kept))], np.int64)
-        for index in _draw(holding, FETCHED_SHARDS).tolist():
+        member, keeper = (np.searchsorted(starts, rows, side="right") - 1 for rows in (merged.row, merged.keeper))
+        beside = np.isin(member, holding)  # a keeper's shard always holds a kept row
+        rich = np.unique(np.array(richest_pair(member[beside], keeper[beside]) or (), np.int64))
+        others = _draw(np.setdiff1d(holding, rich), FETCHED_SHARDS - len(rich))
+        for index in [*rich.tolist(), *others.tolist()]:
             near[starts[index] : starts[index + 1]] = True
     return near
 
@@ -92,20 +138,18 @@ def _draw(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(_SEED).choice(rows, count, replace=False))
 
 
-def _facts(scan: ScanReport, row_ids: NDArray[np.int64]) -> dict[int, dict[str, Any]]:
+def _facts(scan: ScanReport, row_ids: NDArray[np.int64]) -> dict[int, Facts]:
     starts = first_row_ids(scan)
-    facts: dict[int, dict[str, Any]] = {}
+    known: dict[int, Facts] = {}
     for index, rows in by_shard(scan, row_ids):
-        table = read_parquet(scan.shards[index].signals, _NOTE_COLUMNS).take(rows - starts[index])
-        facts |= zip(rows.tolist(), table.to_pylist(), strict=True)
-    return facts
+        table = read_parquet(scan.shards[index].signals, NOTED_SIGNALS).take(rows - starts[index])
+        known |= zip(rows.tolist(), table.to_pylist(), strict=True)
+    return known
 
 
-def _pairs(
-    shards: Sequence[Shard], scan: ScanReport, row_ids: NDArray[np.int64]
-) -> dict[int, tuple[bytes | None, str | None]]:
+def _pairs(shards: Sequence[Shard], scan: ScanReport, row_ids: NDArray[np.int64]) -> Pairs:
     starts = first_row_ids(scan)
-    pairs: dict[int, tuple[bytes | None, str | None]] = {}
+    pairs: Pairs = {}
     for index, rows in by_shard(scan, row_ids):
         layout = Layout(**scan.shards[index].layout)
         layout = layout._replace(img_name=None, img_quality_score=None, caption_length=None)
@@ -119,23 +163,3 @@ def _pairs(
                 captions += [None] * batch.num_rows if texts is None else texts.to_pylist()
         pairs |= zip(rows.tolist(), zip(shown, captions, strict=True), strict=True)
     return pairs
-
-
-def _keeper(judged: pa.Table, row: int, facts: dict[int, dict[str, Any]]) -> str | None:
-    keeper = judged["duplicate_of"][row].as_py()
-    if keeper is None:
-        return None
-    distance = judged["duplicate_distance"][row].as_py()
-    return f"{facts[keeper]['img_name'] or f'row {keeper}'}, {distance} of 64 bits away"
-
-
-def _note(reason: Reason | None, facts: dict[str, Any], keeper: str | None) -> str:
-    if reason is None:
-        score = facts["img_quality_score"]
-        return "no score" if score is None else f"score {score:g}"
-    if reason.stage is Stage.DEDUPLICATION:
-        return f"like {keeper}"
-    if reason.stage is Stage.VALIDATION and facts["detail"]:
-        return str(facts["detail"])
-    value = facts.get(reason.measured) if reason.measured else None
-    return "" if value is None else f"{reason.measured}: {value:g}{_UNITS.get(str(reason.measured), '')}"

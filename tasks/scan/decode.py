@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
+import xxhash
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
@@ -40,6 +41,7 @@ class Decoded(NamedTuple):
     width: int  # of the whole image [pixels]
     height: int
     notes: tuple[tuple[Reason, str], ...] = ()  # image_animated, image_mode: what is wrong, and its detail
+    pixels_xxh3: int | None = None  # XXH3-64 of size and pixels, where it was asked for
 
 
 class ImageDefect(Exception):
@@ -59,7 +61,9 @@ class ImageDefect(Exception):
         return self.detail
 
 
-def decode(data: memoryview, *, formats: Collection[str], max_pixels: int, max_bytes: int) -> Decoded:
+def decode(
+    data: memoryview, *, formats: Collection[str], max_pixels: int, max_bytes: int, pixel_digest: bool = False
+) -> Decoded:
     """Decode ``data`` to luma, 64 x 64.
 
     JPEG goes through libjpeg-turbo in reduced size, with every warning an error: over mutated files it refuses all
@@ -74,6 +78,8 @@ def decode(data: memoryview, *, formats: Collection[str], max_pixels: int, max_b
         formats: Those of JPEG, PNG, WEBP and TIFF whose decoders may run.
         max_pixels: Largest width x height that is decoded.
         max_bytes: Most bytes that are looked at.
+        pixel_digest: Whether all pixels are decoded and hashed: equal pictures have equal digests, in whatever format
+            without loss they are, and a JPEG has that of what it decodes to.
 
     Raises:
         ImageDefect: image_format; image_too_large (from the length, or from the header alone, nothing decoded);
@@ -89,22 +95,27 @@ def decode(data: memoryview, *, formats: Collection[str], max_pixels: int, max_b
     if name not in formats:
         raise ImageDefect(Reason.IMAGE_FORMAT, f"found {name}, expected one of {', '.join(formats)}", name)
     if name == "JPEG" and (frame := plain_jpeg_frame(data)) and frame.components in _JPEG_MODES:
-        return _decode_jpeg(data, frame.width, frame.height, _JPEG_MODES[frame.components], max_pixels)
-    return _decode_pillow(data, name, max_pixels)
+        mode = _JPEG_MODES[frame.components]
+        return _decode_jpeg(data, frame.width, frame.height, mode, max_pixels, pixel_digest)
+    return _decode_pillow(data, name, max_pixels, pixel_digest)
 
 
-def _decode_jpeg(data: memoryview, width: int, height: int, mode: str, max_pixels: int) -> Decoded:
+def _decode_jpeg(data: memoryview, width: int, height: int, mode: str, max_pixels: int, pixel_digest: bool) -> Decoded:
     _refuse_large("JPEG", width, height, max_pixels)
+    digest = None
     try:
         luma = simplejpeg.decode_jpeg(data, "GRAY", fastdct=True, min_height=THUMBNAIL, min_width=THUMBNAIL)[:, :, 0]
+        if pixel_digest:  # as Pillow decodes it, which the tests hold it against: the accurate DCT, chroma interpolated
+            whole = simplejpeg.decode_jpeg(data, "GRAY" if mode == "L" else "RGB")
+            digest = _pixels_xxh3(Image.fromarray(whole[:, :, 0] if mode == "L" else whole))
     except ValueError as error:
         raise _refusal(data, "JPEG", str(error), (width, height)) from error
     if luma.shape != (THUMBNAIL, THUMBNAIL):
         luma = _thumbnail(Image.fromarray(luma))
-    return Decoded(luma, "JPEG", mode, width, height)
+    return Decoded(luma, "JPEG", mode, width, height, pixels_xxh3=digest)
 
 
-def _decode_pillow(data: memoryview, name: str, max_pixels: int) -> Decoded:
+def _decode_pillow(data: memoryview, name: str, max_pixels: int, pixel_digest: bool) -> Decoded:
     size: tuple[int, int] | None = None
     try:
         if name == "WEBP" and (size := webp_size(data)):
@@ -115,9 +126,10 @@ def _decode_pillow(data: memoryview, name: str, max_pixels: int) -> Decoded:
             size, mode = image.size, image.mode
             _refuse_large(name, *size, max_pixels)
             if name == "JPEG" and mode in _JPEG_MODES.values():
-                return _decode_jpeg(data, *size, mode, max_pixels)  # Pillow understands the header, too
+                return _decode_jpeg(data, *size, mode, max_pixels, pixel_digest)  # Pillow understands the header, too
             image.load()
-            return Decoded(_luma(image), name, mode, *size, tuple(_notes(data, name, image)))
+            digest = _pixels_xxh3(image) if pixel_digest else None
+            return Decoded(_luma(image), name, mode, *size, tuple(_notes(data, name, image)), digest)
     except ImageDefect:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
@@ -151,6 +163,18 @@ def _notes(data: memoryview, name: str, image: ImageFile.ImageFile) -> list[tupl
 
 def _mode_detail(name: str, mode: str) -> str:
     return f"{name}: found pixel format {mode}, expected one that converts to RGB: {', '.join(_CONVERTIBLE)}"
+
+
+def _pixels_xxh3(image: Image.Image) -> int:
+    """Return the XXH3-64 of size and pixels as a reader sees them: grey and palette as RGB, full opacity as none."""
+    pixels: Image.Image = image
+    if image.mode in _CONVERTIBLE:
+        pixels = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        if pixels.mode == "RGBA" and pixels.getchannel("A").getextrema() == (255, 255):
+            pixels = pixels.convert("RGB")
+    digest = xxhash.xxh3_64(f"{pixels.mode} {pixels.width} x {pixels.height}".encode())
+    digest.update(pixels.tobytes())
+    return int(digest.intdigest())
 
 
 def _luma(image: Image.Image) -> NDArray[np.uint8]:

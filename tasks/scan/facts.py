@@ -42,8 +42,7 @@ def read_facts(batch: pa.RecordBatch, layout: Layout) -> Facts:
     read = facts(batch, layout)
     rows = batch.num_rows
     caption = _column(read, "caption", rows, pa.string())
-    caption_words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(caption))
-    words = _count_words(caption_words)
+    words = _count_words(_words(caption))
     where = _locate(read, rows)
     longitude, latitude = tiles.tile_centre(where.z, where.x, where.y)
     unplaced = ~where.placed
@@ -54,7 +53,7 @@ def read_facts(batch: pa.RecordBatch, layout: Layout) -> Facts:
         "img_quality_score": _column(read, "img_quality_score", rows, pa.float64()),
         "caption_words": pa.array(words, pa.int32()),
         "caption_words_declared": _column(read, "caption_length", rows, pa.int64()),
-        "caption_xxh3": _xxh3(_normalised(caption_words)),
+        "caption_xxh3": caption_hashes(caption),
         "resolution_m": _resolution(read, where),
         "z": pa.array(where.z.astype(np.int8), mask=~where.zoomed),
         "x": pa.array(where.x.astype(np.int32), mask=unplaced),
@@ -76,10 +75,14 @@ def _count_words(words: pa.ListArray) -> NDArray[np.int32]:
     return _numpy(pc.if_else(blank, 0, pc.list_value_length(words)), 0).astype(np.int32)
 
 
-def _normalised(words: pa.ListArray) -> pa.Array:
-    """Return captions with case and runs of white space ignored; null for null and blank."""
-    texts = pc.utf8_lower(pc.binary_join(words, " "))
-    return pc.if_else(pc.equal(texts, ""), None, texts)
+def caption_hashes(captions: pa.StringArray) -> pa.UInt64Array:
+    """Return XXH3-64 of each caption, case and runs of white space ignored; null for null and blank."""
+    texts = pc.utf8_lower(pc.binary_join(_words(captions), " "))
+    return _xxh3(pc.if_else(pc.equal(texts, ""), None, texts))
+
+
+def _words(captions: pa.StringArray) -> pa.ListArray:
+    return pc.utf8_split_whitespace(pc.utf8_trim_whitespace(captions))
 
 
 def _xxh3(texts: pa.StringArray) -> pa.UInt64Array:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.reasons import Reason
 from tasks.scan.decode import THUMBNAIL, Decoded, ImageDefect
+from tasks.scan.descriptor import SIDE, describe
 from tasks.scan.measure import measure
 
 
@@ -40,7 +41,8 @@ def read_images(
     decoded = np.zeros(rows, np.bool_)
     lengths = np.zeros(rows, np.int64)
     hashes: list[bytes | None] = [None] * rows
-    headers: dict[str, list[Any]] = {name: [None] * rows for name in ("format", "mode", "width", "height")}
+    names = ("format", "mode", "width", "height", "pixels_xxh3")
+    headers: dict[str, list[Any]] = {name: [None] * rows for name in names}
     defects: dict[int, dict[Reason, str]] = {}
     chunks = images.chunks if isinstance(images, pa.ChunkedArray) else [images]
     for row, data in enumerate(view for chunk in chunks for view in byte_views(chunk)):
@@ -67,6 +69,7 @@ def read_images(
         luma[row], decoded[row] = image.luma, True
         headers["format"][row], headers["mode"][row] = image.format, image.mode
         headers["width"][row], headers["height"][row] = image.width, image.height
+        headers["pixels_xxh3"][row] = image.pixels_xxh3
     beat(None)
     columns: dict[str, Any] = {
         "byte_length": pa.array(lengths),
@@ -75,13 +78,39 @@ def read_images(
         "mode": pa.array(headers["mode"], pa.string()),
         "width": pa.array(headers["width"], pa.int32()),
         "height": pa.array(headers["height"], pa.int32()),
+        "pixels_xxh3": pa.array(headers["pixels_xxh3"], pa.uint64()),
     }
-    measures = measure(luma[decoded])
-    for name, values in measures._asdict().items():
-        spread = np.zeros(rows, values.dtype)
-        spread[decoded] = values
-        columns[name] = pa.array(spread, mask=~decoded)
+    pictures = luma[decoded]
+    for name, values in measure(pictures)._asdict().items():
+        columns[name] = _spread(values, decoded)
+    described = describe(pictures)
+    hashed = decoded.copy()
+    hashed[decoded] = ~described.flat
+    columns["phash"] = _spread(described.phash[~described.flat], hashed)
+    columns["signature"] = _spread(described.signature[~described.flat], hashed)
+    columns["descriptor"] = _spread_bytes(described.descriptor[~described.flat], hashed)
     return columns, defects
+
+
+def _spread(values: NDArray[Any], at: NDArray[np.bool_]) -> pa.Array:
+    """Return ``values`` in the rows where ``at`` is true, and null elsewhere."""
+    spread = np.zeros(len(at), values.dtype)
+    spread[at] = values
+    return pa.array(spread, mask=~at)
+
+
+def _spread_bytes(values: NDArray[np.int8], at: NDArray[np.bool_]) -> pa.Array:
+    spread = np.zeros((len(at), SIDE**2), np.int8)
+    spread[at] = values
+    present = pa.py_buffer(np.packbits(at, bitorder="little"))
+    return pa.Array.from_buffers(pa.binary(SIDE**2), len(at), [present, pa.py_buffer(spread)])
+
+
+def byte_matrix(column: pa.FixedSizeBinaryArray) -> NDArray[np.int8]:
+    """Return fixed-size values as a matrix, shape (rows, bytes); those of null rows are of no meaning."""
+    width = column.type.byte_width
+    data = np.frombuffer(column.buffers()[1] or b"", np.int8)
+    return data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
 
 
 def byte_views(column: pa.Array) -> list[memoryview | None]:

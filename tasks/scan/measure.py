@@ -1,4 +1,4 @@
-"""Kernel: luma statistics, nodata border, sharpness and perceptual hash of thumbnails, in exact integer arithmetic.
+"""Kernel: luma statistics, nodata border and sharpness of thumbnails, in exact integer arithmetic.
 
 Every sum below is a sum of whole numbers under 2**53 held in float64, so it is exact, and the result depends neither
 on the batch size nor on the order in which a BLAS library adds.
@@ -11,31 +11,15 @@ from numpy.typing import NDArray
 
 from tasks.scan.decode import THUMBNAIL
 
-_HASH_SIDE = 8  # 8 x 8 low frequencies give 64 bits
-_DCT_SIDE = 32  # of which a 32 x 32 picture has 32 x 32, as in the common pHash (phash.org; imagehash.phash)
-_FIXED_POINT = 4096  # the cosines are rounded to multiples of 1/4096
-
-
-def _basis() -> NDArray[np.float64]:
-    """Return the (8, 64) matrix that box-averages 64 samples to 32 and takes the first 8 DCT-II coefficients."""
-    sample = np.arange(_DCT_SIDE)
-    frequency = np.arange(_HASH_SIDE)[:, None]
-    cosines = np.rint(_FIXED_POINT * np.cos(np.pi * (2 * sample + 1) * frequency / (2 * _DCT_SIDE)))
-    return np.repeat(cosines, THUMBNAIL // _DCT_SIDE, axis=1)
-
-
-_BASIS = _basis()
 _SLAB = (
     8  # temporaries of 8 thumbnails stay in cache and below malloc's mmap threshold: 2.4 times faster than 64 at once
 )
-_MEDIAN = (_HASH_SIDE**2 - 1) // 2  # of the 63 coefficients but the constant one, in ascending order
 # Black may be JPEG noise around 0; white may not be: snow and cloud come near it. A corner of black, or white, in 32
 # aerial tiles saved as JPEG of quality 75 is found to 84 and 77 % of its area on average. Of 320 aerial tiles 15 have
 # 0.02 or more, all of them the rim of the survey; of the demo's 1,765 maps 31 are ice that is pure white in the source
 # (85 if 253 counted as white), and 3 are black.
 _BLACK = 2  # and below
 _WHITE = 255
-_BIT_WEIGHTS = np.uint64(1) << np.arange(63, -1, -1, dtype=np.uint64)
 
 
 class Measures(NamedTuple):
@@ -45,7 +29,6 @@ class Measures(NamedTuple):
     luma_std: NDArray[np.float32]  # population standard deviation [0..127.5]
     nodata_fraction: NDArray[np.float32]  # pure black or white from an edge on [0..1]
     sharpness: NDArray[np.float32]  # variance of the 4-neighbour Laplacian
-    phash: NDArray[np.uint64]
 
 
 def measure(luma: NDArray[np.uint8]) -> Measures:
@@ -56,28 +39,23 @@ def measure(luma: NDArray[np.uint8]) -> Measures:
 
     Returns:
         Mean and spread of luma; the nodata fraction, that is the share of pixels that are pure black (or white) with
-        all pixels between them and one of the four edges, along their row or column; sharpness as the variance of the
-        Laplacian (Pech-Pacheco et al., ICPR 2000); and the 64-bit DCT perceptual hash (Zauner 2010): 8 x 8 lowest
-        frequencies of the picture at 32 x 32, a bit set where the coefficient is above the median of all but the
-        constant one; row by row, the first bit the highest.
+        all pixels between them and one of the four edges, along their row or column; and sharpness as the variance of
+        the Laplacian (Pech-Pacheco et al., ICPR 2000).
 
-    >>> measure(np.zeros((1, 64, 64), np.uint8)).phash
-    array([0], dtype=uint64)
+    >>> measure(np.zeros((1, 64, 64), np.uint8)).nodata_fraction
+    array([1.], dtype=float32)
     """
     mean, std, laplacian_std = (np.empty(len(luma)) for _ in range(3))
-    coefficients = np.empty((len(luma), _HASH_SIDE, _HASH_SIDE))
     for start in range(0, len(luma), _SLAB):
         slab = slice(start, start + _SLAB)
         pixels = luma[slab].astype(np.float64)
         mean[slab], std[slab] = _mean_and_std(pixels)
         _, laplacian_std[slab] = _mean_and_std(_laplacian(luma[slab]))
-        coefficients[slab] = _BASIS @ pixels @ _BASIS.T
     return Measures(
         mean.astype(np.float32),
         std.astype(np.float32),
         _nodata_fraction(luma),
         np.square(laplacian_std).astype(np.float32),
-        _bits(coefficients),
     )
 
 
@@ -101,13 +79,6 @@ def _runs_from_edges(extreme: NDArray[np.bool_]) -> NDArray[np.uint64]:
         behind |= behind >> np.uint64(step)  # of the first False, and all after it
     runs: NDArray[np.uint64] = top | bottom | right | ~behind
     return runs
-
-
-def _bits(coefficients: NDArray[np.float64]) -> NDArray[np.uint64]:
-    flat = coefficients.reshape(len(coefficients), _HASH_SIDE**2)
-    median = np.partition(flat[:, 1:], _MEDIAN, axis=1)[:, _MEDIAN, None]
-    bits: NDArray[np.uint64] = ((flat > median) * _BIT_WEIGHTS).sum(axis=1, dtype=np.uint64)
-    return bits
 
 
 def _mean_and_std(pictures: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

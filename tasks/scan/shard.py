@@ -76,7 +76,13 @@ def _scan_to(path: Path, shard: Shard, settings: ScanSettings, columns: Columns,
     layout = resolve(schema, columns, images=settings.images)
     counts = dict.fromkeys(("sound_rows", "defective_rows", "image_bytes"), 0)
     damage: str | None = None
-    strict = partial(decode, formats=settings.formats, max_pixels=settings.max_pixels, max_bytes=settings.max_bytes)
+    strict = partial(
+        decode,
+        formats=settings.formats,
+        max_pixels=settings.max_pixels,
+        max_bytes=settings.max_bytes,
+        pixel_digest=settings.pixel_digest,
+    )
     decoding_here: AbstractContextManager[Decoder]
     if isolated:
         decoding_here = IsolatedDecoder(strict, settings.decode_seconds, settings.decode_memory_bytes)

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from schemas.errors import CurationError
 from schemas.reasons import REASONS, Reason, Stage
-from schemas.recipe import BoundingBox, ResolutionRange, ScoreRange, Subset, Validation, WordRange, ZoomRange
+from schemas.recipe import (
+    BoundingBox,
+    Deduplication,
+    ResolutionRange,
+    ScoreRange,
+    Subset,
+    Validation,
+    WordRange,
+    ZoomRange,
+)
 
 RULE_COLUMNS = (
     "img_name_xxh3", "img_quality_score", "caption_words", "resolution_m", "z", "longitude", "latitude",
@@ -144,6 +153,26 @@ def require_columns(signals: pa.Table, subset: Subset, absent: Collection[str]) 
             raise ColumnAbsent(
                 f"subset {subset.name}: {key} needs the column {fact}, which the source does not have; "
                 f"name it in source.columns.{fact}, or leave the threshold out"
+            )
+
+
+def require_duplicate_columns(settings: Deduplication, absent: Collection[str]) -> None:
+    """Check that the source has what ``settings`` tell duplicates by.
+
+    Raises:
+        ColumnAbsent: naming the key and the column.
+    """
+    needed = {
+        "same_tile": ("Google_location", settings.same_tile),
+        "nested_tiles": ("Google_location", settings.nested_tiles is not None),
+        "caption_copies": ("caption", settings.caption_copies is not None),
+        "preferred": ("img_name", any(wanted.field == "img_name" for wanted in settings.preferred)),
+    }
+    for key, (fact, wanted) in needed.items():
+        if wanted and fact in absent:
+            raise ColumnAbsent(
+                f"deduplication.{key} needs the column {fact}, which the source does not have; "
+                f"name it in source.columns.{fact}, or leave the key out"
             )
 
 

@@ -1,24 +1,32 @@
 """Select as Prefect sees it: the verdicts file of one subset."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from prefect import task
 
 from schemas.reasons import REASONS, Reason, Stage, mask_of
-from schemas.recipe import Deduplication, Recipe, Subset, fingerprint
+from schemas.recipe import Recipe, Subset, fingerprint
 from schemas.reports import DeduplicateReport, Funnel, FunnelStep, ReasonCount, ScanReport, SelectReport
-from schemas.tables import VERDICTS
+from schemas.tables import CONTAMINATED, VERDICTS
 from tasks.files import appearing, read_parquet
 from tasks.options import STAGE
-from tasks.select.election import Election, elect, priority
-from tasks.select.rules import RULE_COLUMNS, apply_thresholds, least_score, require_columns, validate
+from tasks.select.rules import (
+    RULE_COLUMNS,
+    apply_thresholds,
+    least_score,
+    require_columns,
+    require_duplicate_columns,
+    validate,
+)
 from tasks.select.splits import draw_splits, identify_rows
 from tasks.signals import load_signals
+
+if TYPE_CHECKING:
+    from tasks.select.duplicates import Duplicates
 
 
 @task(
@@ -26,45 +34,44 @@ from tasks.signals import load_signals
     task_run_name="select {subset.name}",
     **STAGE,
 )
-def select(recipe: Recipe, subset: Subset, scan: ScanReport, pairs: DeduplicateReport) -> SelectReport:
+def select(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport) -> SelectReport:
     """Give every row of the source its verdict for ``subset``."""
-    return give_verdicts(recipe, subset, scan, pairs)
+    return give_verdicts(recipe, subset, scan, duplicates)
 
 
-def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, pairs: DeduplicateReport) -> SelectReport:
+def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport) -> SelectReport:
     """Write the verdicts (:data:`schemas.tables.VERDICTS`) of ``subset`` to the workspace, and count them.
 
     Raises:
-        ColumnAbsent: if a threshold needs a column that the source does not have.
+        ColumnAbsent: if a threshold, or what counts as a duplicate, needs a column that the source does not have.
         NoScores: if the quality threshold is a quantile and no valid row has a score.
     """
-    signals = load_signals(scan, [*RULE_COLUMNS, "phash", "sha256", "byte_length"])
-    require_columns(signals, subset, scan.absent)
-    valid = validate(signals, recipe.validation)
-    min_score = least_score(signals, valid.reject == 0, subset)
-    missed = apply_thresholds(signals, subset, min_score)
-    mask, flags = valid.reject | missed.reject, valid.flag | missed.flag
-    election, same_bytes = _elect(signals, mask == 0, recipe.deduplication, pairs)
-    duplicate = election.keeper >= 0
-    mask |= (duplicate & same_bytes) * np.uint64(Reason.DUPLICATE_BYTES.bit)
-    mask |= (duplicate & ~same_bytes) * np.uint64(Reason.DUPLICATE_NEAR.bit)
-    if not np.array_equal(mask == 0, election.kept):
+    from tasks.select.duplicates import find_keepers  # Numba takes half a second to import
+
+    mask, flags, min_score = _hold_against_rules(recipe, subset, scan)
+    contamination = _Contamination.of(scan, duplicates)
+    mask |= contamination.hit * np.uint64(Reason.CONTAMINATED.bit)
+    found = find_keepers(scan, recipe.deduplication, duplicates, mask == 0)
+    mask |= found.reasons
+    if not np.array_equal(mask == 0, found.kept):
         raise AssertionError("a row is kept and has a reason, or is neither kept nor has a reason")
 
-    key = fingerprint({"recipe": recipe.essence(subset), "shards": [shard.content_xxh3 for shard in scan.shards]})
+    key = fingerprint({"recipe": recipe.essence(subset), "shards": _contents(scan, duplicates)})
     path = recipe.workspace / "verdicts" / f"{subset.name}-{key[:16]}.parquet"
     names = tuple(subset.splits.fractions)
-    identity = identify_rows(signals["sha256"], signals["img_name_xxh3"])
+    images = load_signals(scan, ["sha256", "img_name_xxh3", "byte_length"])
+    identity = identify_rows(images["sha256"], images["img_name_xxh3"])
     split = draw_splits(identity, tuple(subset.splits.fractions.values()), subset.splits.seed)
     with appearing(path) as temporary:
-        pq.write_table(_verdicts(mask, flags, election, split, names), temporary, compression="zstd")
-    kept = election.kept
+        table = _verdicts(mask, flags, found, contamination, split, names)
+        pq.write_table(table, temporary, compression="zstd")
+    kept = found.kept
     return SelectReport(
         subset=subset.name,
         rows=len(mask),
         kept=int(kept.sum()),
         rejected=int((~kept).sum()),
-        kept_image_bytes=int(signals["byte_length"].to_numpy()[kept].sum()),
+        kept_image_bytes=int(images["byte_length"].to_numpy()[kept].sum()),
         min_score=min_score,
         funnel=_funnel(mask),
         reasons=_count(mask),
@@ -74,59 +81,63 @@ def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, pairs: Dedup
     )
 
 
-class _Election(NamedTuple):
-    election: Election
-    same_bytes: NDArray[np.bool_]  # the keeper's image is byte for byte the row's
+def _hold_against_rules(
+    recipe: Recipe, subset: Subset, scan: ScanReport
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], float | None]:
+    """Return the masks of reasons and of flags, and the quality threshold as a number."""
+    signals = load_signals(scan, RULE_COLUMNS)
+    require_columns(signals, subset, scan.absent)
+    require_duplicate_columns(recipe.deduplication, scan.absent)
+    valid = validate(signals, recipe.validation)
+    min_score = least_score(signals, valid.reject == 0, subset)
+    missed = apply_thresholds(signals, subset, min_score)
+    return valid.reject | missed.reject, valid.flag | missed.flag, min_score
 
 
-def _elect(
-    signals: pa.Table, passed: NDArray[np.bool_], settings: Deduplication, pairs: DeduplicateReport
-) -> _Election:
-    phash, sha256 = (signals[name].combine_chunks() for name in ("phash", "sha256"))
-    content = _codes(sha256)
-    nothing = np.empty(0, np.int64)
-    pair_a, pair_b, distance = nothing, nothing, nothing.astype(np.int8)
-    if pairs.path is not None:  # near-duplicates are on: a node is a perceptual hash
-        hashes = np.unique(phash.drop_null().to_numpy())
-        node = np.searchsorted(hashes, pc.fill_null(phash, 0).to_numpy())
-        node[phash.is_null().to_numpy(zero_copy_only=False)] = -1
-        table = read_parquet(pairs.path)
-        pair_a, pair_b = (np.searchsorted(hashes, table[name].to_numpy()) for name in ("phash_a", "phash_b"))
-        distance = table["distance"].to_numpy()
-        unhashed = (node < 0) & (content >= 0) & settings.exact_bytes
-        node[unhashed] = len(hashes) + content[unhashed]
-    else:
-        node = content if settings.exact_bytes else np.full(len(signals), -1, np.int64)
-    score = pc.fill_null(signals["img_quality_score"], np.nan).to_numpy()
-    order = priority(score, signals["caption_words"].to_numpy())
-    election = elect(node, order[passed[order]], pair_a, pair_b, distance)
-    same_bytes = settings.exact_bytes & (election.keeper >= 0) & (content >= 0) & (content == content[election.keeper])
-    return _Election(election, same_bytes)
+def _contents(scan: ScanReport, duplicates: DeduplicateReport) -> list[str]:
+    scans = (scan, *(reference.scan for reference in duplicates.references))
+    return [shard.content_xxh3 for scanned in scans for shard in scanned.shards]
 
 
-def _codes(digests: pa.FixedSizeBinaryArray) -> NDArray[np.int64]:
-    """Return a number for each digest, equal for equal digests; -1 for null."""
-    codes = digests.dictionary_encode().indices
-    values: NDArray[np.int64] = pc.fill_null(codes, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return values
+class _Contamination(NamedTuple):
+    """The copies of reference pictures; ``row_id`` ascending."""
+
+    hit: NDArray[np.bool_]  # shape (rows,)
+    rows: pa.Table  # :data:`schemas.tables.CONTAMINATED`
+
+    @classmethod
+    def of(cls, scan: ScanReport, duplicates: DeduplicateReport) -> Self:
+        path = duplicates.contaminated
+        rows = CONTAMINATED.empty_table() if path is None else read_parquet(path)
+        hit = np.zeros(scan.rows, np.bool_)
+        hit[rows["row_id"].to_numpy()] = True
+        return cls(hit, rows)
+
+    def column(self, name: str) -> pa.Array:
+        """Return a column of the table for all rows of the source, null for those that are no copies."""
+        position = pa.array(np.cumsum(self.hit) - 1, mask=~self.hit)
+        return self.rows[name].combine_chunks().take(position)
 
 
 def _verdicts(
     mask: NDArray[np.uint64],
     flags: NDArray[np.uint64],
-    election: Election,
+    found: "Duplicates",
+    contamination: _Contamination,
     split: NDArray[np.int8],
     names: tuple[str, ...],
 ) -> pa.Table:
-    single = election.keeper < 0
-    drawn = pa.DictionaryArray.from_arrays(pa.array(split, mask=~election.kept), pa.array(names))
+    drawn = pa.DictionaryArray.from_arrays(pa.array(split, mask=~found.kept), pa.array(names))
     columns = [
         pa.array(np.arange(len(mask))),
-        pa.array(election.kept),
+        pa.array(found.kept),
         pa.array(mask),
         pa.array(flags),
-        pa.array(election.keeper, mask=single),
-        pa.array(election.distance, mask=single),
+        pa.array(found.keeper, mask=found.keeper < 0),
+        pa.array(found.distance, mask=found.distance < 0),
+        pa.array(found.similarity, mask=np.isnan(found.similarity)),
+        contamination.column("reference"),
+        contamination.column("distance"),
         drawn,
     ]
     return pa.table(columns, schema=VERDICTS)

@@ -48,6 +48,13 @@ def pin(source: Source) -> Source:
     return source
 
 
+def pinned(recipe: Recipe) -> Recipe:
+    """Return ``recipe`` with its source, and its reference sets, :func:`pin`-ned; errors as there."""
+    references = [pin(source) for source in recipe.deduplication.references]
+    deduplication = recipe.deduplication.model_copy(update={"references": references})
+    return recipe.model_copy(update={"source": pin(recipe.source), "deduplication": deduplication})
+
+
 def shards_of(recipe: Recipe) -> tuple[Shard, ...]:
     """Return the shards of the recipe's source; those that lie elsewhere will be fetched beside the workspace.
 

@@ -4,16 +4,20 @@ from importlib.metadata import version
 
 from schemas.manifest import Manifest, ShardIdentity, SourceIdentity
 from schemas.recipe import HubSource, Recipe, Source, Subset, fingerprint
-from schemas.reports import ScanReport, SelectReport
-from schemas.tables import FACT_COLUMNS, SCAN_VERSION
+from schemas.reports import DeduplicateReport, ScanReport, SelectReport
+from schemas.tables import FACT_COLUMNS, PAIRS_VERSION, SCAN_VERSION
 from tasks.select.rules import rules_off
 from tasks.source.places.hub import split_url
 
-_BYTE_CHANGING = ("git10m", "datasets", "ftfy", "jinja2", "matplotlib", "numpy", "pillow", "pyarrow", "simplejpeg")
+_BYTE_CHANGING = (
+    "git10m", "datasets", "ftfy", "jinja2", "matplotlib", "numba", "numpy", "pillow", "pyarrow", "simplejpeg"
+)  # fmt: skip
 """Distributions whose version can change a byte of a subset."""
 
 
-def draft_manifest(recipe: Recipe, subset: Subset, scan: ScanReport, selected: SelectReport) -> Manifest:
+def draft_manifest(
+    recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport, selected: SelectReport
+) -> Manifest:
     """Return the manifest of ``subset`` without files and without seal."""
     essence = recipe.essence(subset)
     # The older layout of Git-10M has no column for a place, but tells of zoom levels all the same.
@@ -24,13 +28,18 @@ def draft_manifest(recipe: Recipe, subset: Subset, scan: ScanReport, selected: S
         recipe_sha256=fingerprint(essence),
         min_score=selected.min_score,
         source=_identify(recipe.source, scan),
+        references=tuple(
+            _identify(source, reference.scan)
+            for source, reference in zip(recipe.deduplication.references, duplicates.references, strict=True)
+        ),
         funnel=selected.funnel,
         reasons=selected.reasons,
         flags=selected.flags,
         splits=selected.splits,
         rules_off=tuple(rule for rule in rules_off(scan.absent, images=recipe.scan.images) if rule not in met),
         files=(),
-        versions={"scan": str(SCAN_VERSION)} | {name: version(name) for name in _BYTE_CHANGING},
+        versions={"scan": str(SCAN_VERSION), "duplicates": str(SEARCH_VERSION)}
+        | {name: version(name) for name in _BYTE_CHANGING},
     )
 
 

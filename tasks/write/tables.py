@@ -11,11 +11,12 @@ from upath import UPath
 
 from schemas.reasons import REASONS
 from schemas.reports import DataFile, ScanReport
-from schemas.tables import INDEX, REJECTED
+from schemas.tables import INDEX, REJECTED, SIGNALS
 from tasks.files import appearing, read_parquet, sha256_of
 from tasks.signals import first_row_ids
 
 _MEASURED = [reason.measured for reason in REASONS]
+_SIGNALS = [name for name in SIGNALS.names if name in {*INDEX.names, *REJECTED.names, *_MEASURED}]
 
 
 def write_index(scan: ScanReport, verdicts: UPath, path: UPath) -> DataFile:
@@ -34,7 +35,7 @@ def judged_rows(scan: ScanReport, verdicts: UPath) -> Iterator[pa.Table]:
     """Yield, shard by shard, the signals with the verdicts beside them and the shard's name as ``shard``."""
     judged = read_parquet(verdicts)
     for shard, start in zip(scan.shards, first_row_ids(scan), strict=False):
-        table = read_parquet(shard.signals)
+        table = read_parquet(shard.signals, _SIGNALS)
         for name in judged.schema.names:
             table = table.append_column(name, judged[name].slice(start, shard.rows))
         yield table.append_column("shard", pa.repeat(shard.shard, shard.rows))

@@ -17,7 +17,7 @@ from schemas.tables import INDEX, REJECTED
 from tasks.source.listing import list_shards
 from tasks.source.read import read_batches
 from tasks.source.shards import SourceError
-from tasks.verify import verify
+from tasks.verify.subset import verify
 
 RADIUS = 4
 

@@ -14,7 +14,7 @@ from flows.curate import ShardsQuarantined, curate
 from schemas.recipe import Recipe
 from tasks.source.listing import shards_of
 from tasks.source.read import read_batches
-from tasks.verify import verify
+from tasks.verify.subset import verify
 
 
 def allowing(recipe: Recipe) -> Recipe:

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from flows.curate import curate
 from schemas.recipe import Recipe
-from tasks.verify import verify
+from tasks.verify.subset import verify
 
 SHARDS = 12
 
@@ -39,7 +39,7 @@ def undisturbed(large: Path, tmp_path_factory: pytest.TempPathFactory, prefect_s
 
 def recipe(source: Path, home: Path) -> Recipe:
     output = {"dir": home / "subsets", "shard_bytes": 1_000_000}
-    return recipe_for(source, home, output=output, deduplication={"exact_bytes": True, "near_radius_bits": None})
+    return recipe_for(source, home, output=output, deduplication={"exact_bytes": True, "near": None})
 
 
 def start(home: Path, source: Path) -> subprocess.Popen[str]:

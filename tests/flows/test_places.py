@@ -15,7 +15,7 @@ from flows.curate import curate
 from schemas.recipe import HubSource, Recipe
 from schemas.reports import CurateReport
 from tasks.source.shards import SourceError
-from tasks.verify import verify
+from tasks.verify.subset import verify
 
 
 @pytest.fixture(scope="module")

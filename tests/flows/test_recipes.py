@@ -26,14 +26,14 @@ def test_settings_reach_mappings_lists_and_what_is_not_there_yet(path: Path) -> 
     settings = [
         "subsets.1.quality.min_score=4.8",
         "subsets.0.caption_words.min=10",
-        "deduplication.near_radius_bits=null",
+        "deduplication.near=null",
         "subsets.0.bbox={west: 0, south: 0, east: 1, north: 1}",
         "source.revision=a=b",
     ]
     recipe = load_recipe(path, settings)
     assert recipe.subsets[1].quality.min_score == 4.8
     assert recipe.subsets[0].caption_words.min == 10
-    assert recipe.deduplication.near_radius_bits is None
+    assert recipe.deduplication.near is None
     assert recipe.subsets[0].bbox is not None
     assert recipe.source.revision == "a=b"
 

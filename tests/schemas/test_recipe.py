@@ -43,7 +43,7 @@ def recipe(**changes: Any) -> dict[str, Any]:
             "subsets.0.splits",
             "sum to 0.5; expected 1",
         ),
-        ({"deduplication": {"near_radius_bits": 17}}, "deduplication.near_radius_bits", "less than or equal to 16"),
+        ({"deduplication": {"near": {"radius_bits": 17}}}, "deduplication.near.radius_bits", "less than or equal to 11"),
         ({"engine": {"workers": 0}}, "engine.workers", "greater than or equal to 1"),
     ],
 )

@@ -15,7 +15,8 @@ from schemas.manifest import Manifest, ShardIdentity, SourceIdentity
 from schemas.reasons import Reason, Stage
 from schemas.recipe import fingerprint
 from schemas.reports import Funnel, FunnelStep, QuarantinedShard, ReasonCount
-from tasks.report.page import MAX_PAGE_BYTES, Picture, ReportData, Sheet, percent, render
+from tasks.report.groups import GROUPED, GROUPS, MEMBERS
+from tasks.report.page import MAX_PAGE_BYTES, Group, GroupSheet, Picture, ReportData, Sheet, percent, render
 
 HOSTILE = "<script>alert(1)</script> <img src=http://example.org/x.png> \" ' & </style>"
 
@@ -25,6 +26,14 @@ def jpeg(*, seed: int = 0, side: int = 256) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG")
     return buffer.getvalue()
+
+
+def group(*, members: int = 2, text: str = "a_1_2.jpg", seed: int = 0, **facts: Any) -> Group:
+    """A kept picture and ``members`` rejected ones; every name and caption is ``text``."""
+    keeper, *others = (
+        Picture(jpeg(seed=seed + number), text, text, f"note {number}", "score 4.5") for number in range(1 + members)
+    )
+    return Group(keeper, tuple(others), **{"rows": members} | facts)
 
 
 def report(rows: int = 1000, *, columns: dict[str, Any] | None = None, kept_rows: int | None = None) -> ReportData:
@@ -87,6 +96,15 @@ def report(rows: int = 1000, *, columns: dict[str, Any] | None = None, kept_rows
         kept_sheet=Sheet(
             "Kept", "A sample.", left, (Picture(jpeg(), HOSTILE, "a_1_2.jpg", "score 5.1"),) if left else ()
         ),
+        group_sheets=(
+            GroupSheet(
+                "duplicate_near",
+                "Changed a little.",
+                lost // 4,
+                1200,
+                (group(rows=1002, elsewhere=3, why="among the largest"), group(members=1, text=HOSTILE, seed=5)),
+            ),
+        ),
         rejected_sheets=(Sheet("quality_below", "Too low.", lost, (Picture(jpeg()[:300], None, None, "score 3.10"),)),),
     )
 
@@ -128,6 +146,8 @@ def test_headline_names_what_was_kept_and_what_cost_the_most(text: str) -> None:
         *("1,500", "8,500", "85.0 %", "duplicate_near", "place_missing", "1,333", "score 3.10", "1 of 4,000"),
         *("CC-BY-NC-ND-4.0", "29f192b8", "Liu et al., Text2Earth, 2025", "pillow 13.0.0", "data-1.arrow"),
         *("cut short; 7 pairs were read", "Rules that are off", "img_name_repeated"),
+        *("2 of 1,200 groups shown, 1,500 pairs rejected", "1,002 duplicates, among the largest", "1 duplicate kept"),
+        *("and 1,000 more", "and 3 for other reasons", "note 1 score 4.5 a_1_2.jpg a_1_2.jpg"),
         *("≥ 4.8", "≥ 30", "≤ 90"),
     ],
 )
@@ -137,7 +157,8 @@ def test_page_holds(words: str, text: str) -> None:
 
 def test_text_from_the_data_is_never_markup() -> None:
     page = Tags(render(report()))
-    assert page.text.count("<script>alert(1)</script>") == 2  # the caption, and the recipe
+    # The kept picture's caption, the recipe, and caption and name of a keeper and its one duplicate.
+    assert page.text.count("<script>alert(1)</script>") == 2 + 4
     assert not [tag for tag, _ in page.tags if tag == "script"]
 
 
@@ -168,7 +189,7 @@ def test_every_picture_and_figure_has_words_in_its_stead() -> None:
 def test_undecodable_picture_gets_a_placeholder() -> None:
     page = Tags(render(report()))
     assert "cannot be decoded" in page.text
-    assert [tag for tag, _ in page.tags].count("img") == 1  # the kept one
+    assert [tag for tag, _ in page.tags].count("img") == 1 + 5  # the kept one, and two groups
 
 
 def test_empty_subset() -> None:
@@ -180,9 +201,41 @@ def test_empty_subset() -> None:
 def test_everything_kept() -> None:
     data = report(kept_rows=1000)
     unscathed = data.manifest.model_copy(update={"reasons": (), "flags": ()})
-    page = Tags(render(replace(data, manifest=unscathed, rejected_sheets=())))
+    page = Tags(render(replace(data, manifest=unscathed, group_sheets=(), rejected_sheets=())))
     assert "1,000 of 1,000 pairs kept" in page.text
     assert "No pair was rejected." in page.text
+    assert "Duplicates" not in page.text
+
+
+def test_the_keeper_is_marked_once_in_each_group_and_comes_first() -> None:
+    sheets = tuple(GroupSheet(reason.value, reason.meaning, 4, 2, (group(), group(seed=9))) for reason in GROUPED)
+    html = render(replace(report(), group_sheets=sheets))
+    groups = html.split('<li class="group">')[1:]
+    assert len(groups) == 2 * len(GROUPED)
+    assert all(shown.count('<li class="keeper"><b class="badge">kept</b>') == 1 for shown in groups)
+    assert all(shown.index("badge") < shown.index("<img") for shown in groups)
+
+
+def test_a_picture_is_shown_either_in_a_group_or_among_the_rejected_and_both_can_be_linked_to() -> None:
+    page = Tags(render(report()))
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert links == ["#rejected-1", "#rejected-2"]  # duplicate_near, quality_below
+    assert {"rejected-1", "rejected-2"} <= {attributes.get("id") for _, attributes in page.tags}
+
+
+def test_keeper_that_cannot_be_shown_is_marked_all_the_same() -> None:
+    nameless = Group(Picture(None, None, None, "no score"), (Picture(jpeg(), None, None, "equal bytes"),), rows=1)
+    sheet = GroupSheet("duplicate_bytes", "Equal.", 1, 1, (nameless,))
+    text = " ".join(Tags(render(replace(report(), group_sheets=(sheet,)))).text.split())
+    assert "1 of 1 group shown, 1 pair rejected" in text
+    assert "1 duplicate kept no image bytes no score no caption unnamed equal bytes no caption unnamed" in text
+
+
+def test_groups_out_of_reach_are_counted() -> None:
+    sheet = GroupSheet("duplicate_bytes", "Equal.", 70, 50, ())
+    page = Tags(render(replace(report(), group_sheets=(sheet,))))
+    assert "0 of 50 groups shown, 70 pairs rejected" in page.text
+    assert "No group is shown" in page.text
 
 
 def test_source_without_rows() -> None:
@@ -203,12 +256,18 @@ def test_source_without_places_and_scores() -> None:
 
 
 def test_largest_page_is_within_the_limit() -> None:
-    pictures = tuple(Picture(jpeg(seed=seed), '"' * 5000, '"' * 5000, '"' * 5000) for seed in range(30))
+    pictures = tuple(Picture(jpeg(seed=seed), '"' * 5000, '"' * 5000, '"' * 5000, '"' * 5000) for seed in range(30))
     data = report(200_000)
-    sheets = tuple(Sheet(reason.value, reason.meaning, 30, pictures) for reason in Reason)
-    html = render(replace(data, kept_sheet=Sheet("Kept", "", 30, pictures), rejected_sheets=sheets))
+    others = tuple(Sheet(reason.value, reason.meaning, 30, pictures) for reason in Reason if reason not in GROUPED)
+    many = tuple(
+        GroupSheet(reason.value, reason.meaning, 900, 30, (Group(pictures[0], pictures, 30, 10**9, '"' * 30),) * 30)
+        for reason in GROUPED
+    )
+    html = render(replace(data, kept_sheet=Sheet("Kept", "", 30, pictures), group_sheets=many, rejected_sheets=others))
     assert len(html.encode()) <= MAX_PAGE_BYTES
     assert "left out to keep" not in html
+    assert html.count('<li class="group">') == GROUPS * len(GROUPED)
+    assert html.count(f"and {30 - MEMBERS} more") == GROUPS * len(GROUPED)
 
 
 def test_rows_that_do_not_belong_together_are_refused() -> None:

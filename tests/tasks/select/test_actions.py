@@ -11,7 +11,7 @@ from pairs import encode, pair, picture, publish_one, recipe_for, write_tree
 from PIL import Image
 
 from schemas.reasons import REASONS, Reason, Stage
-from tasks.verify import verify
+from tasks.verify.subset import verify
 from tasks.write.staging import read_manifest
 
 RULES = [reason for reason in REASONS if reason.stage is Stage.VALIDATION]
@@ -76,7 +76,7 @@ def test_each_rule_does_what_its_action_says_to_its_own_row_alone(action: str, t
         "score": {"min": 0, "max": 10},
         "rules": dict.fromkeys(RULES, action),
     }
-    settings = {"scan": {"max_pixels": 256 * 256}, "deduplication": {"near_radius_bits": None}}
+    settings = {"scan": {"max_pixels": 256 * 256}, "deduplication": {"near": None}}
     subset = publish_one(recipe_for(tree, tmp_path, validation=validation, **settings))
     assert verify(subset).problems == ()
     flags = {row["row_id"]: row["flags"] for row in pq.read_table(subset / "index.parquet").to_pylist()}

@@ -3,83 +3,152 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tasks.select.election import elect, priority
+from tasks.select.election import Group, Near, Nested, elect
 
-NOTHING = np.empty(0, np.int64)
+NOBODY = np.empty(0, np.int64)
 
 
-def pairs_of(*pairs: tuple[int, int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
+def near(nodes: list[int], *pairs: tuple[int, int, int]) -> Near:
     table = np.array(pairs, np.int64).reshape(-1, 3)
-    return table[:, 0], table[:, 1], table[:, 2].astype(np.int8)
+    similarity = np.full(len(table), 0.95, np.float32)
+    return Near(ints(nodes), ints(table[:, 0]), ints(table[:, 1]), table[:, 2].astype(np.int8), similarity)
+
+
+def ints(values: list[int] | NDArray[np.int64]) -> NDArray[np.int32]:
+    return np.array(values, np.int32)
 
 
 def test_a_chain_is_not_merged_into_one() -> None:
     """0 - 1 - 2: the middle row is best, then the ends go; an end is best, then the other end stays."""
-    nodes, chain = np.array([0, 1, 2]), pairs_of((0, 1, 3), (1, 2, 4))
-    middle = elect(nodes, np.array([1, 0, 2]), *chain)
+    chain = near([0, 1, 2], (0, 1, 3), (1, 2, 4))
+    middle = elect(np.array([1, 0, 2]), 3, near=chain)
     assert middle.kept.tolist() == [False, True, False]
-    assert middle.keeper.tolist() == [1, -1, 1]
+    assert middle.near.tolist() == [1, -1, 1]
     assert middle.distance.tolist() == [3, -1, 4]
-    end = elect(nodes, np.array([0, 1, 2]), *chain)
+    end = elect(np.array([0, 1, 2]), 3, near=chain)
     assert end.kept.tolist() == [True, False, True]
-    assert end.keeper.tolist() == [-1, 0, -1]
+    assert end.near.tolist() == [-1, 0, -1]
 
 
 def test_a_row_names_its_nearest_keeper_and_on_a_tie_the_better_one() -> None:
-    nodes = np.array([0, 1, 2, 3])
-    found = elect(nodes, np.array([2, 3, 0, 1]), *pairs_of((0, 2, 2), (0, 3, 1), (1, 2, 2), (1, 3, 2)))
-    assert found.keeper.tolist() == [3, 2, -1, -1]
+    found = elect(np.array([2, 3, 0, 1]), 4, near=near([0, 1, 2, 3], (0, 2, 2), (0, 3, 1), (1, 2, 2), (1, 3, 2)))
+    assert found.near.tolist() == [3, 2, -1, -1]
+
+
+def test_of_equally_distant_keepers_the_more_similar_one_is_named() -> None:
+    pairs = near([0, 1, 2], (0, 2, 2), (1, 2, 2))._replace(similarity=np.array([0.91, 0.97], np.float32))
+    assert elect(np.array([0, 1]), 3, near=pairs).near.tolist() == [-1, -1, 1]
 
 
 def test_rows_of_one_node_leave_one_and_rows_without_node_all_stay() -> None:
-    found = elect(np.array([0, 0, -1, 0, -1]), np.array([3, 4, 2, 1, 0]), *pairs_of())
+    found = elect(np.array([3, 4, 2, 1, 0]), 5, near=near([0, 0, -1, 0, -1]))
     assert found.kept.tolist() == [False, False, True, True, True]
-    assert found.keeper.tolist() == [3, 3, -1, -1, -1]
+    assert found.near.tolist() == [3, 3, -1, -1, -1]
     assert found.distance.tolist() == [0, 0, -1, -1, -1]
+    assert found.similarity.tolist() == [1, 1, 0, 0, 0]
 
 
 def test_a_row_that_is_no_candidate_costs_no_other_its_place_but_names_its_keeper() -> None:
-    found = elect(np.array([0, 1, 1]), np.array([2]), *pairs_of((0, 1, 4)))
+    found = elect(np.array([2]), 3, near=near([0, 1, 1], (0, 1, 4)))
     assert found.kept.tolist() == [False, False, True]
-    assert found.keeper.tolist() == [2, 2, -1]
-    nobody = elect(np.array([0, 0]), NOTHING, *pairs_of())
+    assert found.near.tolist() == [2, 2, -1]
+    nobody = elect(NOBODY, 2, near=near([0, 0]))
     assert nobody.kept.tolist() == [False, False]
-    assert nobody.keeper.tolist() == [-1, -1]
+    assert nobody.near.tolist() == [-1, -1]
 
 
-def test_priority_is_score_then_caption_then_row() -> None:
-    score = np.array([np.nan, 2.0, 2.0, 3.0, 2.0, np.nan])
-    words = np.array([50, 10, 20, 1, 20, 60], np.int32)
-    assert priority(score, words).tolist() == [3, 2, 4, 1, 5, 0]
+def test_of_a_group_as_many_are_kept_as_may_be_and_the_others_name_the_best() -> None:
+    found = elect(np.array([4, 1, 0, 2, 3]), 5, groups=[Group(ints([0, 0, 0, -1, 0]), 2)])
+    assert found.kept.tolist() == [False, True, False, True, True]
+    assert found.groups[0].tolist() == [4, -1, 4, -1, -1]
+
+
+def test_a_group_that_is_not_full_makes_nobody_a_duplicate() -> None:
+    found = elect(np.array([0]), 2, groups=[Group(ints([0, 0]), 2)])
+    assert found.groups[0].tolist() == [-1, -1]
+
+
+def test_of_nested_tiles_the_first_stays_and_the_others_name_the_nearest() -> None:
+    """Tile 0 holds 1, which holds 2; 3 lies beside them."""
+    nested = Nested(ints([0, 1, 2, 3, -1]), ints([-1, 0, 1, -1]))
+    finest = elect(np.array([2, 3, 1, 0, 4]), 5, nested=nested)
+    assert finest.kept.tolist() == [False, False, True, True, True]
+    assert finest.nested.tolist() == [2, 2, -1, -1, -1]
+    coarsest = elect(np.array([0, 1, 2, 3, 4]), 5, nested=nested)
+    assert coarsest.kept.tolist() == [True, False, False, True, True]
+    assert coarsest.nested.tolist() == [-1, 0, 0, -1, -1]
+
+
+def test_nested_tiles_do_not_make_rows_of_one_tile_duplicates() -> None:
+    found = elect(np.array([0, 1, 2]), 3, nested=Nested(ints([1, 1, 0]), ints([-1, 0])))
+    assert found.kept.tolist() == [True, True, False]
+
+
+def test_nothing_is_a_duplicate_where_nothing_counts() -> None:
+    found = elect(np.array([1, 0]), 2)
+    assert found.kept.tolist() == [True, True]
+    assert elect(NOBODY, 0).kept.tolist() == []
 
 
 @given(st.data())
 @settings(max_examples=300, deadline=None)
 def test_the_election_is_the_greedy_one_row_by_row(data: st.DataObject) -> None:
-    rows, nodes = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 8))
-    node = data.draw(st.lists(st.integers(-1, nodes - 1), min_size=rows, max_size=rows))
-    candidates = data.draw(st.lists(st.integers(0, rows - 1), unique=True))
-    edges = data.draw(
-        st.dictionaries(st.tuples(st.integers(0, nodes - 1), st.integers(0, nodes - 1)), st.integers(1, 9))
-    )
-    distance = {(min(a, b), max(a, b)): d for (a, b), d in edges.items() if a != b}
-    node_count = max(node) + 1
-    distance = {pair: d for pair, d in distance.items() if pair[1] < node_count}
+    rows = data.draw(st.integers(1, 16))
 
-    def apart(a: int, b: int) -> int | None:
+    def per_row(highest: int) -> list[int]:
+        return data.draw(st.lists(st.integers(-1, highest), min_size=rows, max_size=rows))
+
+    node, codes = per_row(6), [per_row(3), per_row(4)]
+    most = [1, data.draw(st.integers(1, 3))]
+    tile = per_row(6)
+    parent = [data.draw(st.integers(-1, number - 1)) for number in range(max(tile) + 1)]
+    candidates = data.draw(st.lists(st.integers(0, rows - 1), unique=True))
+    ends = st.tuples(st.integers(0, 6), st.integers(0, 6))
+    edges = data.draw(st.dictionaries(ends, st.tuples(st.integers(1, 8), st.sampled_from([0.9, 0.95, 1.0]))))
+    distance = {(min(p), max(p)): (d, np.float32(s)) for p, (d, s) in edges.items() if p[0] != p[1]}
+    distance = {pair: measured for pair, measured in distance.items() if pair[1] <= max(node)}
+
+    def apart(a: int, b: int) -> tuple[int, np.float32] | None:
         if node[a] < 0 or node[b] < 0:
             return None
-        return 0 if node[a] == node[b] else distance.get((min(node[a], node[b]), max(node[a], node[b])))
+        if node[a] == node[b]:
+            return 0, np.float32(1)
+        return distance.get((min(node[a], node[b]), max(node[a], node[b])))
+
+    def around(a: int) -> list[int]:
+        return [] if a < 0 or parent[a] < 0 else [parent[a], *around(parent[a])]
+
+    def full(row: int, kind: int) -> bool:
+        code = codes[kind][row]
+        return code >= 0 and sum(codes[kind][k] == code for k in kept) >= most[kind]
+
+    def nested(a: int, b: int) -> bool:
+        return tile[a] >= 0 and tile[b] >= 0 and (tile[a] in around(tile[b]) or tile[b] in around(tile[a]))
 
     kept: list[int] = []
     for row in candidates:
-        if all(apart(row, other) is None for other in kept):
+        apart_enough = all(apart(row, other) is None and not nested(row, other) for other in kept)
+        if apart_enough and not any(full(row, kind) for kind in (0, 1)):
             kept.append(row)
+    keys = list(distance)
+    pairs = Near(
+        ints(node), ints([a for a, _ in keys]), ints([b for _, b in keys]),
+        np.array([distance[key][0] for key in keys], np.int8),
+        np.array([distance[key][1] for key in keys], np.float32),
+    )  # fmt: skip
     found = elect(
-        np.array(node), np.array(candidates, np.int64), *pairs_of(*((a, b, d) for (a, b), d in distance.items()))
-    )
+        np.array(candidates, np.int64), rows, near=pairs, nested=Nested(ints(tile), ints(parent)),
+        groups=[Group(ints(code), limit) for code, limit in zip(codes, most, strict=True)],
+    )  # fmt: skip
     assert np.flatnonzero(found.kept).tolist() == sorted(kept)
     for row in range(rows):
-        near = [] if row in kept else [(d, rank, k) for rank, k in enumerate(kept) if (d := apart(row, k)) is not None]
-        expected = (min(near)[2], min(near)[0]) if near else (-1, -1)
-        assert (found.keeper[row], found.distance[row]) == expected
+        others = [] if row in kept else kept
+        alike = [(d[0], -d[1], rank, k) for rank, k in enumerate(others) if (d := apart(row, k)) is not None]
+        expected = (min(alike)[3], min(alike)[0], -min(alike)[1]) if alike else (-1, -1, 0)
+        assert (found.near[row], found.distance[row], found.similarity[row]) == expected
+        for kind in (0, 1):
+            same = [k for k in others if codes[kind][k] == codes[kind][row]]
+            assert found.groups[kind][row] == (same[0] if same and full(row, kind) else -1)
+        outer = [k for outer in around(tile[row]) for k in others if tile[k] == outer]
+        inner = [k for k in others if tile[row] in around(tile[k])] if tile[row] >= 0 else []
+        assert found.nested[row] == next(iter([*outer, *inner]), -1)

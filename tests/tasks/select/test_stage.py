@@ -9,7 +9,7 @@ from schemas.reasons import Reason
 from schemas.recipe import Recipe
 from schemas.reports import ScanReport, SelectReport, ShardReport
 from schemas.tables import SIGNALS
-from tasks.deduplicate.stage import find_pairs
+from tasks.deduplicate.stage import find_duplicates
 from tasks.select.rules import ColumnAbsent
 from tasks.select.stage import give_verdicts
 
@@ -40,7 +40,7 @@ def select(folder: Path, scan: ScanReport, **subset: Any) -> SelectReport:
             "workspace": str(folder / "workspace"),
         }
     )
-    pairs = find_pairs(scan, recipe.deduplication, recipe.workspace)
+    pairs = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
     return give_verdicts(recipe, recipe.subsets[0], scan, pairs)
 
 

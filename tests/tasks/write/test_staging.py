@@ -5,7 +5,7 @@ import pytest
 from pairs import pair, publish_one, recipe_for, write_tree
 
 from schemas.reports import DataFile
-from tasks.verify import verify
+from tasks.verify.subset import verify
 from tasks.write.staging import NotASubset, Staging, read_manifest
 
 

@@ -9,7 +9,7 @@ from pairs import encode, pair, picture, publish_one, recipe_for, write_tree
 
 from schemas.manifest import Manifest
 from tasks.files import sha256_of
-from tasks.verify import verify
+from tasks.verify.subset import verify
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from upath import UPath
 from schemas.manifest import Manifest
 from schemas.reports import DataFile, VerifyReport
 from schemas.tables import INDEX, REJECTED
-from tasks.deduplicate.hamming import hamming_pairs
 from tasks.files import read_parquet, sha256_of
 from tasks.scan.images import byte_views
+from tasks.verify.duplicates import check_duplicates
 from tasks.write.staging import MANIFEST, RUN, NotASubset, read_manifest
 
 _SHOWN = 5  # rows named for each fault
@@ -45,7 +45,7 @@ def verify(directory: UPath) -> VerifyReport:
         problems += _check_rows(manifest, tables["index.parquet"], tables["rejected.parquet"])
     if "index.parquet" in tables:
         problems += _check_data(directory, manifest, tables["index.parquet"])
-        problems += _check_duplicates(manifest, tables["index.parquet"])
+        problems += check_duplicates(directory, manifest, tables["index.parquet"])
     return VerifyReport(
         directory=directory, files=len(manifest.files) + 1, rows=manifest.funnel.kept, problems=tuple(problems)
     )
@@ -130,23 +130,6 @@ def _check_images(
         return
     if row != file.rows:
         yield f"{file.path}: found {row:,} rows, expected {file.rows:,}"
-
-
-def _check_duplicates(manifest: Manifest, index: pa.Table) -> Iterator[str]:
-    settings = manifest.recipe["deduplication"]
-    if settings["exact_bytes"]:
-        counts = index["sha256"].drop_null().value_counts()
-        if pc.max(counts.field("counts")).as_py() not in (None, 1):
-            twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
-            yield f"index.parquet: kept more than once: image {', '.join(d.hex() for d in twice[:_SHOWN].to_pylist())}"
-    radius = settings["near_radius_bits"]
-    if radius is not None:
-        rows = index.filter(pc.is_valid(index["phash"]))
-        pairs = hamming_pairs(rows["phash"].to_numpy(), radius)
-        row_ids = rows["row_id"].to_numpy()
-        for a, b, distance in list(zip(*pairs, strict=True))[:_SHOWN]:
-            both = f"row ids {row_ids[a]} and {row_ids[b]} are kept"
-            yield f"index.parquet: {both}, {distance} bits apart, but the radius is {radius}"
 
 
 def _some(row_ids: NDArray[np.int64]) -> str:

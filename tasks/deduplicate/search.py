@@ -1,0 +1,227 @@
+"""Kernel: which pictures are near-duplicates: found by their hashes, and confirmed by laying them over each other."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.deduplicate.hamming import HammingPairs, TooManyPairs, hamming_matches, hamming_pairs
+from tasks.deduplicate.registration import Registrations, similarities
+from tasks.deduplicate.views import FULL, ORIENTATIONS, OVERLAPS, Overlap, View, inverse, turned_hashes
+from tasks.deduplicate.windows import view_hashes
+
+MAX_CANDIDATES = 2**32
+"""Pairs that are laid over each other, at some 2 microseconds each; more are a sign of a wrong radius."""
+
+_CHUNK = 2**22  # candidates that are compared at a time
+_SAME_GROUND = Overlap(FULL, FULL)
+
+Descriptors = Callable[[NDArray[np.int64]], NDArray[np.int8]]
+"""Gives the descriptors, shape (k, 256), of k pictures named by their positions, ascending."""
+
+
+class Nearness(NamedTuple):
+    """What makes two pictures near-duplicates; see :class:`schemas.recipe.NearDuplicates`."""
+
+    radius: int  # [bits]
+    min_similarity: float  # [0..1]
+    any_orientation: bool
+    overlapping: bool
+
+
+class NearPairs(NamedTuple):
+    """Pairs of pictures, each once, ``a < b``, in ascending order of (a, b); each of shape (pairs,)."""
+
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    distance: NDArray[np.int8]  # [bits], of the two views and the orientation that are alike most
+    similarity: NDArray[np.float32]
+
+
+NO_PAIRS = NearPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.float32))
+
+
+class _Candidates(NamedTuple):
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    orientation: NDArray[np.int8]  # of b
+    distance: NDArray[np.int8]
+
+
+_Search = Callable[[], Iterator[_Candidates]]
+"""Goes through candidates, as often as it is called."""
+
+
+class _Seen(NamedTuple):
+    """A view of every picture."""
+
+    hashes: NDArray[np.uint64]
+    present: NDArray[np.bool_]  # there is something to be seen in it
+
+
+class _Groups:
+    """Pictures of equal hashes, taken together: a million that share one cost a million, not a million squared."""
+
+    def __init__(self, hashes: NDArray[np.uint64], pictures: NDArray[np.int64]):
+        order = np.argsort(hashes, kind="stable")
+        self.pictures = pictures[order]
+        ordered = hashes[order]
+        begins = np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))
+        self.values = ordered[begins]  # ascending, distinct
+        self.start = np.append(begins, len(ordered))
+
+    @classmethod
+    def of(cls, seen: _Seen, wanted: NDArray[np.bool_]) -> Self:
+        pictures = np.flatnonzero(seen.present & wanted)
+        return cls(seen.hashes[pictures], pictures)
+
+
+class _Join(NamedTuple):
+    """Groups that meet: each picture of the one with each of the other is a candidate."""
+
+    matches: HammingPairs
+    a: _Groups
+    b: _Groups
+
+    def rows(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]]:
+        """Yield the pictures and their distance, some millions of candidates at a time."""
+        across = np.diff(self.b.start)[self.matches.b]
+        sizes = np.diff(self.a.start)[self.matches.a] * across
+        ends = np.cumsum(sizes)
+        total = int(ends[-1]) if len(ends) else 0
+        if total > MAX_CANDIDATES:
+            raise TooManyPairs(
+                f"deduplication.near: {total:,} pairs of pictures have hashes within the radius, more than "
+                f"{MAX_CANDIDATES:,}: too many pictures look alike, as all that are half nodata; lower radius_bits"
+            )
+        for begin in range(0, total, _CHUNK):
+            flat = np.arange(begin, min(begin + _CHUNK, total))
+            pair = np.searchsorted(ends, flat, side="right")
+            within = flat - (ends[pair] - sizes[pair])
+            a = self.a.pictures[self.a.start[self.matches.a[pair]] + within // across[pair]]
+            b = self.b.pictures[self.b.start[self.matches.b[pair]] + within % across[pair]]
+            yield a, b, self.matches.distance[pair]
+
+
+def _matching(a: _Groups, b: _Groups, radius: int) -> _Join:
+    return _Join(HammingPairs(*hamming_matches(a.values, b.values, radius)), a, b)
+
+
+def near_pairs(
+    phash: NDArray[np.uint64], fresh: NDArray[np.bool_], descriptors: Descriptors, nearness: Nearness
+) -> NearPairs:
+    """Return the near-duplicates among pictures, but for those of two that are not fresh.
+
+    Whether two pictures are near-duplicates depends on nothing but their descriptors and their order. So pairs that
+    are found piece by piece, as pictures are added, are those that are found at once, if the order stays.
+
+    Args:
+        phash: shape (n,).
+        fresh: shape (n,), whether each picture's pairs are wanted.
+        descriptors: asked for those pictures only that have a candidate.
+        nearness: what is near.
+
+    Raises:
+        TooManyPairs: if there are more than a machine could hold.
+    """
+    found = [_confirmed(_upright(phash, fresh, nearness.radius), len(phash), descriptors, _SAME_GROUND, nearness)]
+    if nearness.any_orientation:
+        for orientation in range(1, ORIENTATIONS):
+            candidates = _turned(phash, fresh, orientation, nearness.radius)
+            found.append(_confirmed(candidates, len(phash), descriptors, _SAME_GROUND, nearness))
+    if nearness.overlapping and fresh.any():
+        found += _overlapping(phash, fresh, descriptors, nearness)
+    return _each_once(found)
+
+
+def _upright(phash: NDArray[np.uint64], fresh: NDArray[np.bool_], radius: int) -> _Search:
+    if not fresh.all():
+        return _turned(phash, fresh, 0, radius)
+    groups = _Groups(phash, np.arange(len(phash)))
+    shared = np.flatnonzero(np.diff(groups.start) > 1).astype(np.int32)
+    pairs = hamming_pairs(groups.values, radius)
+    joins = [_Join(HammingPairs(shared, shared, np.zeros(len(shared), np.int8)), groups, groups)]
+    joins.append(_Join(HammingPairs(*pairs), groups, groups))
+
+    def candidates() -> Iterator[_Candidates]:
+        for join in joins:
+            for a, b, distance in join.rows():
+                once = (a < b) | (distance > 0)  # a group meets itself both ways
+                low, high = np.minimum(a, b)[once], np.maximum(a, b)[once]
+                yield _Candidates(low, high, np.zeros(len(low), np.int8), distance[once])
+
+    return candidates
+
+
+def _turned(phash: NDArray[np.uint64], fresh: NDArray[np.bool_], orientation: int, radius: int) -> _Search:
+    new = np.flatnonzero(fresh)
+    queries = _Groups(turned_hashes(phash[new], orientation), new)
+    join = _matching(queries, _Groups(phash, np.arange(len(phash))), radius)
+
+    def candidates() -> Iterator[_Candidates]:
+        for b, a, distance in join.rows():
+            once = (a < b) | ((a > b) & ~fresh[a])  # of two fresh ones, each is found from the other as well
+            a, b, distance = a[once], b[once], distance[once]
+            turn = np.where(a < b, orientation, inverse(orientation)).astype(np.int8)
+            yield _Candidates(np.minimum(a, b), np.maximum(a, b), turn, distance)
+
+    return candidates
+
+
+def _overlapping(
+    phash: NDArray[np.uint64], fresh: NDArray[np.bool_], descriptors: Descriptors, nearness: Nearness
+) -> Iterator[NearPairs]:
+    numbers = descriptors(np.arange(len(phash)))
+    windows = sorted({view for overlap in OVERLAPS if overlap.b != FULL for view in overlap})
+    seen: dict[View, _Seen] = {FULL: _Seen(phash, np.ones(len(phash), np.bool_))}
+    seen |= {view: _Seen(*part) for view, *part in zip(windows, *view_hashes(numbers, windows), strict=True)}
+    for overlap in OVERLAPS:
+        # A crop is looked for once: its hashes are not kept.
+        a = seen[overlap.a] if overlap.a in seen else _Seen(*(part[0] for part in view_hashes(numbers, [overlap.a])))
+        search = _meeting(a, seen[overlap.b], fresh, nearness.radius)
+        yield _confirmed(search, len(phash), lambda rows: numbers[rows], overlap, nearness)
+
+
+def _meeting(a: _Seen, b: _Seen, fresh: NDArray[np.bool_], radius: int) -> _Search:
+    """Find the pictures whose one view is like another's other view; which is a, which b, tells how they overlap."""
+    joins = [_matching(_Groups.of(a, fresh), _Groups.of(b, np.ones_like(fresh)), radius)]
+    if not fresh.all():
+        joins.append(_matching(_Groups.of(a, ~fresh), _Groups.of(b, fresh), radius))
+
+    def candidates() -> Iterator[_Candidates]:
+        for join in joins:
+            for one, other, distance in join.rows():
+                apart = one != other
+                turn = np.zeros(int(apart.sum()), np.int8)
+                yield _Candidates(one[apart], other[apart], turn, distance[apart])
+
+    return candidates
+
+
+def _confirmed(
+    search: _Search, pictures: int, descriptors: Descriptors, overlap: Overlap, nearness: Nearness
+) -> NearPairs:
+    """Return those candidates that are alike once they are laid over each other."""
+    named = np.zeros(pictures, np.bool_)
+    for found in search():  # twice, so that only the descriptors are held, and not the candidates
+        named[found.a] = named[found.b] = True
+    numbers = descriptors(np.flatnonzero(named))
+    position = np.cumsum(named) - 1
+    kept = [NO_PAIRS]
+    least = np.float32(nearness.min_similarity)
+    for found in search():
+        pairs = Registrations(position[found.a], position[found.b], found.orientation)
+        similarity = similarities(numbers, pairs, overlap, least)
+        near = similarity >= least
+        a, b = found.a[near], found.b[near]
+        kept.append(NearPairs(np.minimum(a, b), np.maximum(a, b), found.distance[near], similarity[near]))
+    return NearPairs(*(np.concatenate(parts) for parts in zip(*kept, strict=True)))
+
+
+def _each_once(found: list[NearPairs]) -> NearPairs:
+    a, b, distance, similarity = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.lexsort((-similarity, distance, b, a))
+    a, b, distance, similarity = (part[order] for part in (a, b, distance, similarity))
+    first = np.concatenate([[True], (a[1:] != a[:-1]) | (b[1:] != b[:-1])]) if len(a) else np.zeros(0, np.bool_)
+    return NearPairs(a[first], b[first], distance[first], similarity[first])
