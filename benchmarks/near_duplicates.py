@@ -41,7 +41,7 @@ from schemas.recipe import NearDuplicates, ScanSettings
 from tasks.deduplicate.pairs import nearness_of
 from tasks.deduplicate.search import near_pairs
 from tasks.demo.imagery import TILE_LEVEL, TILE_PIXELS, decode, encode, encode_jpeg, mercator
-from tasks.demo.mapdata import read_world
+from tasks.demo.mapdata import Product, read_world
 from tasks.scan import decode as scan_decode
 from tasks.scan.descriptor import Descriptors, describe
 
@@ -51,7 +51,8 @@ ALIKE = 2.0  # mean difference of pixels below which two tiles are not a negativ
 LEAST_PRECISION = 0.99  # at which the peers' thresholds are chosen
 PDQ_RECOMMENDED = 31  # [bits of 256], https://github.com/facebook/ThreatExchange/tree/main/pdq
 RADII = (4, 6, 8, 10, 11)
-SIMILARITIES = (0.7, 0.8, 0.9)
+SIMILARITIES = (0.7, 0.8, 0.9, 0.95)
+CONTRASTS = (BLANK, 6.0, 12.0, 25.0)  # luma standard deviations that tiles are told apart by [grey levels]
 WIDEST = max(RADII)
 
 NEITHER, POSITIVE, NEGATIVE = 0, 1, 2
@@ -126,6 +127,12 @@ class Pictures(NamedTuple):
     files: list[bytes]  # of the tiles, then of the copies
     truth: NDArray[np.int8]  # shape (N, N + M): POSITIVE, NEGATIVE or NEITHER; of two tiles, once
     neighbours: NDArray[np.bool_]  # shape (N, N): tiles that touch
+    contrast: NDArray[np.float64]  # shape (N,): luma standard deviation [grey levels]
+
+    @property
+    def of(self) -> NDArray[np.int64]:
+        """The tile of each picture: shape (N + M,)."""
+        return np.array([*range(len(self.tiles)), *(copy.tile for copy in self.copies)])
 
 
 class Result(NamedTuple):
@@ -227,7 +234,8 @@ CLAIMED = {False: UPRIGHT, True: tuple(group for group in GROUPS if group != "tu
 def map_mosaics() -> list[Mosaic]:
     """Return the demo's maps at the deepest zoom that it cuts tiles of by default: 5 and 4."""
     mosaics = []
-    for product, zoom in (("relief", 5), ("bluemarble", 4)):
+    deepest: dict[Product, int] = {"relief": 5, "bluemarble": 4}
+    for product, zoom in deepest.items():
         pixels = mercator(read_world(product), zoom + TILE_LEVEL)
         mosaics.append(Mosaic(product, pixels, np.ones((2**zoom, 2**zoom), np.bool_), 2 ** (5 - zoom)))
     return mosaics
@@ -257,7 +265,8 @@ def make_pictures(mosaics: Sequence[Mosaic], most_copied: int) -> Pictures:
         for row, column in np.argwhere(mosaic.known)
     ]
     files = [encode_jpeg(tile.mosaic.view(tile.top, tile.left)) for tile in tiles]
-    shown = [number for number, file in enumerate(files) if _luma_std(file) >= BLANK]
+    contrast = np.array([_luma_std(file) for file in files])
+    shown = np.flatnonzero(contrast >= BLANK)
     tiles, files = [tiles[number] for number in shown], [files[number] for number in shown]
     drawn = np.random.default_rng(SEED).permutation(len(tiles))[:most_copied]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -272,7 +281,7 @@ def make_pictures(mosaics: Sequence[Mosaic], most_copied: int) -> Pictures:
     beside[of, np.arange(len(of))] = POSITIVE
     truth = np.concatenate([among, beside], axis=1).astype(np.int8)
     touching = _meet(grounds + np.array([-1, -1, 1, 1]), grounds)
-    return Pictures(tiles, copies, files + [copy.data for copy in copies], truth, touching)
+    return Pictures(tiles, copies, files + [copy.data for copy in copies], truth, touching, contrast[shown])
 
 
 def _luma_std(file: bytes) -> float:
@@ -325,8 +334,10 @@ def _unlike(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.bool_]:
 def describe_files(files: Sequence[bytes]) -> Descriptors:
     """Describe pictures as the scan does."""
     settings = ScanSettings()
-    limits = {"formats": settings.formats, "max_pixels": settings.max_pixels, "max_bytes": settings.max_bytes}
-    return describe(np.stack([scan_decode.decode(memoryview(file), **limits).luma for file in files]))
+    decoded = partial(
+        scan_decode.decode, formats=settings.formats, max_pixels=settings.max_pixels, max_bytes=settings.max_bytes
+    )
+    return describe(np.stack([decoded(memoryview(file)).luma for file in files]))
 
 
 class Search:
@@ -435,9 +446,9 @@ def peer_results(python: str, pictures: Pictures) -> Iterator[Result]:
     """Yield what each peer finds at its best threshold, and PDQ also at the recommended one."""
     for name, bits, distances in peer_distances(python, pictures.files, len(pictures.tiles)):
         if name == "PDQ":
-            yield Result(name, f"{PDQ_RECOMMENDED} of {bits}, recommended", distances <= PDQ_RECOMMENDED)
+            yield Result(f"{name}, recommended", f"{PDQ_RECOMMENDED} of {bits}", distances <= PDQ_RECOMMENDED)
         best = best_threshold(distances, bits, pictures.truth)
-        yield Result(name, f"{best} of {bits}, best", distances <= best)
+        yield Result(name, f"{best} of {bits}" if best >= 0 else "none", distances <= best)
 
 
 def best_threshold(distances: NDArray[np.int16], bits: int, truth: NDArray[np.int8]) -> int:
@@ -459,7 +470,8 @@ def recalls(found: NDArray[np.bool_], pictures: Pictures) -> Mapping[int, tuple[
 
 
 def _recall(counts: Sequence[tuple[int, int]]) -> str:
-    return f"{sum(hits for hits, _ in counts) / sum(all_ for _, all_ in counts):.3f}"
+    hits, all_ = (sum(count) for count in zip(*counts, strict=True))
+    return f"{hits / all_:.3f}" if all_ else "-"
 
 
 def _precision(found: NDArray[np.bool_], truth: NDArray[np.int8]) -> str:
@@ -509,7 +521,31 @@ def print_tables(title: str, pictures: Pictures, peers: str | None) -> None:
     _print_row("false merges: a tile and the copy of another", "", *(int(found[:, tiles:].sum()) for found in wrong))
     worst = [worst_negative(search, near, truth) for _, near in ours]
     _print_row("a negative's highest similarity", "", *worst, *[""] * (len(results) - len(ours)))
+    print_by_contrast(results, pictures)
     print_sweep(search, pictures)
+
+
+def print_by_contrast(results: Sequence[Result], pictures: Pictures) -> None:
+    """Print how recall and false merges depend on how much there is to be seen in a tile."""
+    of, contrast = pictures.of, pictures.contrast
+    kinds = [transformation.group in UPRIGHT for transformation in TRANSFORMATIONS]
+    upright = np.array([False] * len(pictures.tiles) + [kinds[copy.transformation] for copy in pictures.copies])
+    fainter = np.minimum(contrast[:, None], contrast[of][None, :])
+    print(
+        "\nBy the luma standard deviation of the tile, of two the lower one: recall of all that is not cropped, shifted"
+    )
+    print("or turned; false merges\n")
+    _print_row("luma std", "tiles", *(result.name for result in results))
+    _print_row("---", "---:", *["---:"] * len(results))
+    for low, high in itertools.pairwise((*CONTRASTS, np.inf)):
+        within = (fainter >= low) & (fainter < high)
+        positive, negative = within & upright & (pictures.truth == POSITIVE), within & (pictures.truth == NEGATIVE)
+        cells = [
+            f"{_recall([(int((result.found & positive).sum()), int(positive.sum()))])}; "
+            f"{(result.found & negative).sum()}"
+            for result in results
+        ]
+        _print_row(f"{low:g} to {high:g}", int(((contrast >= low) & (contrast < high)).sum()), *cells)
 
 
 def print_sweep(search: Search, pictures: Pictures) -> None:

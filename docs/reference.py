@@ -87,7 +87,7 @@ def _meaning(model: type[Model], name: str) -> str:
     options = schema.get("anyOf", [schema])
     bounds = {key: option[key] for option in options for key in _BOUNDS if key in option}
     limits = ", ".join(f"{_BOUNDS[key]} {value:,}" for key, value in bounds.items())
-    choices = " or ".join(f"`{choice}`" for choice in schema.get("enum", ()))
+    choices = " or ".join(f"`{choice}`" for choice in schema.get("enum", schema.get("items", {}).get("enum", ())))
     extra = "; ".join(filter(None, (choices, limits)))
     return f"{schema['description']}{f' ({extra})' if extra else ''}".replace("|", "\\|")
 

@@ -12,6 +12,7 @@ from schemas.errors import CurationError
 from schemas.reasons import REASONS
 from schemas.recipe import ValidationRules
 from tasks.demo.planted import Planted
+from tasks.demo.reference import make_reference
 from tasks.demo.source import make_source
 from tasks.files import read_parquet
 
@@ -23,14 +24,20 @@ class DefectsMissed(CurationError):
 
 
 def run_demo(directory: Path) -> None:
-    """Make the demo's source in ``directory``, curate it, and hold what was found against what was planted.
+    """Make the demo's source and reference set in ``directory``, curate, and hold what was found against the planted.
 
     Raises:
         DefectsMissed: if a planted row does not carry its reason, as one to reject or as a flag.
     """
     demo = make_source(directory / "source")
-    folders = {"source.path": "source", "output.dir": "subsets", "workspace": "workspace"}
-    recipe = load_recipe(RECIPE, [f"{key}={directory / folder}" for key, folder in folders.items()])
+    make_reference(directory / "reference.parquet")
+    places = {
+        "source.path": "source",
+        "deduplication.references.0.path": "reference.parquet",
+        "output.dir": "subsets",
+        "workspace": "workspace",
+    }
+    recipe = load_recipe(RECIPE, [f"{key}={directory / place}" for key, place in places.items()])
     report = run_curate(recipe)
     _compare(Planted.load(demo.directory), report.subsets[0].directory, recipe.validation.rules)
 

@@ -214,7 +214,7 @@ class NearDuplicates(Model):
         0.9,
         ge=0.5,
         le=1,
-        description="Least correlation of two pictures laid over each other, at the sharpness of 16 x 16 pixels [0..1].",
+        description="Least correlation of two pictures laid over each other, at a sharpness of 16 x 16 pixels [0..1].",
     )
     any_orientation: bool = Field(
         False, description="Also find pictures that were rotated by quarter turns or mirrored; takes 8 times as long."
@@ -260,7 +260,8 @@ class Deduplication(Model):
     )
     references: list[Source] = Field(
         default_factory=list,
-        description="Sets of pictures, such as the benchmarks to be tested on, no copy of which may be kept.",
+        description="Sets of pictures, such as the benchmarks to be tested on, no copy of which may be kept; each is "
+        "written as a `source`.",
     )
     priority: list[Priority] = Field(
         ["preferred", "quality", "caption_words"],

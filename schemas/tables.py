@@ -38,7 +38,8 @@ SIGNALS = pa.schema(
         pa.field("luma_std", pa.float32()),
         pa.field("nodata_fraction", pa.float32()),  # of the thumbnail, pure black or white from an edge on [0..1]
         pa.field("sharpness", pa.float32()),  # variance of its Laplacian
-        pa.field("phash", pa.uint64()),  # signs of the 8 x 8 lowest frequencies; null for a flat picture
+        pa.field("structure", pa.float32()),  # parts of 256 that share what is to be seen; few make a plain picture
+        pa.field("phash", pa.uint64()),  # signs of the 8 x 8 lowest frequencies; null for a plain picture
         pa.field("signature", pa.uint64()),  # XXH3-64 of the descriptor: equal for pictures that cannot be told apart
         pa.field("descriptor", pa.binary(256)),  # the 16 x 16 lowest frequencies, int8: see tasks.scan.descriptor
         pa.field("pixels_xxh3", pa.uint64()),  # of size and pixels; null unless scan.pixel_digest

@@ -77,7 +77,7 @@ def similarities(descriptors: NDArray[np.int8], pairs: Registrations, overlap: O
     return found
 
 
-# Arguments, and no constants of what is compiled: a compiled function that is kept would not hear of a change elsewhere.
+# Arguments, and no constants of what is compiled: a compiled function that is kept would not hear of changes elsewhere.
 _TABLES = (*_windows(), _emphasis())
 
 

@@ -78,4 +78,4 @@ def _fill(
                         bits |= np.uint64(part[k] > 0)
                         seen += part[k] * part[k]
             hashes[view, row] = bits
-            present[view, row] = seen >= np.float32(FAINT) * energy
+            present[view, row] = seen > 0 and seen >= np.float32(FAINT) * energy

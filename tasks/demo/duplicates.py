@@ -37,7 +37,7 @@ def _shifted(pair: Pair, cut: Cut) -> bytes:
 _THE_SAME_FILE = _copy("the same file", "copy.jpg", lambda image: image)
 _MIRRORED = _copy("mirrored", "mirrored.jpg", lambda image: copies.turned(image, Transpose.FLIP_LEFT_RIGHT))
 _CROPPED = _copy(
-    "without 16 pixels of each side, at its size again", "cropped.jpg", lambda image: copies.cropped(image, 4, 10, 12, 6)
+    "cropped to 240 x 240 pixels, at its size again", "cropped.jpg", lambda image: copies.cropped(image, 4, 10, 12, 6)
 )
 
 COPIES: Mapping[Reason, tuple[_Copy, ...]] = {
@@ -56,9 +56,7 @@ COPIES: Mapping[Reason, tuple[_Copy, ...]] = {
         _copy("as PNG without compression", "stored.png", lambda image: copies.png(image, 0)),
     ),
     Reason.DUPLICATE_NEAR: (
-        _copy(
-            "4 % brighter, as JPEG of quality 60", "brighter.jpg", lambda image: copies.brightened(image, 1.04, 60)
-        ),
+        _copy("4 % brighter, as JPEG of quality 60", "brighter.jpg", lambda image: copies.brightened(image, 1.04, 60)),
         _copy("halved in size and doubled again", "resampled.jpg", copies.resampled),
         _copy("blurred by 2 pixels", "blurred.jpg", lambda image: copies.blurred(image, 2)),
         _copy("with a gamma of 1.3", "gamma.jpg", lambda image: copies.with_gamma(image, 1.3)),
@@ -71,9 +69,7 @@ COPIES: Mapping[Reason, tuple[_Copy, ...]] = {
 """The ways to plant each reason, one after the other; all keep the size of a tile, which is a rule of its own."""
 
 
-def duplicate(
-    pairs: Sequence[Pair], counts: Mapping[Reason, int], rng: random.Random, cut: Cut
-) -> list[PlantedPair]:
+def duplicate(pairs: Sequence[Pair], counts: Mapping[Reason, int], rng: random.Random, cut: Cut) -> list[PlantedPair]:
     """Return copies of some of ``pairs`` under new names, scored lower than their originals.
 
     Args:
@@ -91,9 +87,7 @@ def duplicate(
     planted = []
     for original, reason in zip(originals, reasons, strict=True):
         way = next(ways[reason])
-        copy = _lower(original, rng)._replace(
-            image=way.make(original, cut), img_name=f"{_stem(original)}_{way.suffix}"
-        )
+        copy = _lower(original, rng)._replace(image=way.make(original, cut), img_name=f"{_stem(original)}_{way.suffix}")
         planted.append(PlantedPair(copy, reason, f"{original.img_name}, {way.note}"))
     return planted
 

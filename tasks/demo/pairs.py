@@ -93,12 +93,22 @@ def cut_pictures(product: Product, tiles: Sequence[Tile]) -> Iterator[bytes]:
         yield encode_jpeg(_tile(world, z, TILE_PIXELS * y, TILE_PIXELS * x))
 
 
+def name_of(product: Product, tile: Tile) -> str:
+    """Return what the picture of a tile is called.
+
+    >>> name_of("relief", (5, 17, 11))
+    'relief_5_17_11.jpg'
+    """
+    return f"{product}_{'_'.join(map(str, tile))}.jpg"
+
+
 def _tile(world: NDArray[np.uint8], z: int, top: int, left: int) -> NDArray[np.uint8]:
     return mercator_window(world, z + TILE_LEVEL, top, left, TILE_PIXELS, TILE_PIXELS)
 
 
 def _pair(product: Product, place: Place, pixels: NDArray[np.uint8], seed: int) -> Pair:
-    location = f"{place.z}_{place.x}_{place.y}"
+    tile = (place.z, place.x, place.y)
+    location = "_".join(map(str, tile))
     image = encode_jpeg(pixels)
     seen = decode(image)  # what a reader of the data set sees
     # random.Random draws the same from the same text on every platform and in every version of Python 3.
@@ -106,7 +116,7 @@ def _pair(product: Product, place: Place, pixels: NDArray[np.uint8], seed: int) 
     caption = describe(product, place, look_at_land(seen, place.land), rng)
     return Pair(
         image=image,
-        img_name=f"{product}_{location}.jpg",
+        img_name=name_of(product, tile),
         img_quality_score=quality_score(seen),
         caption=caption,
         caption_length=count_words(caption),

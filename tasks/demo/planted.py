@@ -10,7 +10,7 @@ from schemas.base import Model
 from schemas.errors import CurationError
 from schemas.reasons import Reason
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Raised whenever the same settings would give other data."""
 
 RECORD = "planted.json"

@@ -15,11 +15,13 @@ from schemas.base import Model
 from schemas.reasons import Reason, Stage
 from schemas.recipe import fingerprint
 from schemas.tables import FACT_COLUMNS
-from tasks.demo.defects import PlantedPair, draw_counts, duplicate, spoil
+from tasks.demo.defects import draw_counts, spoil
+from tasks.demo.duplicates import contaminate, duplicate
 from tasks.demo.mapdata import read_coast, read_land_mask
-from tasks.demo.pairs import Pair, cut_pairs, cut_single_pairs
+from tasks.demo.pairs import Pair, PlantedPair, cut_pairs, cut_single_pairs, cut_view
 from tasks.demo.places import Atlas, Place
 from tasks.demo.planted import RECORD, NotADemoSource, Planted, PlantedRow, Settings
+from tasks.demo.reference import REFERENCE_TILES
 
 SPLIT = "train"
 """The one split of a demo source."""
@@ -49,7 +51,8 @@ def make_source(
     """Make a demo source in ``directory``, or return the one that is there.
 
     Its rows are tiles of two world maps, sorted by zoom, x and y, in Git-10M's columns. Beside them stand rows that
-    break one rule each; ``planted.json`` lists them. The same arguments give the same bytes. The folder appears by
+    break one rule each; ``planted.json`` lists them. Some are copies of pictures of the reference set that
+    :func:`tasks.demo.reference.make_reference` makes. The same arguments give the same bytes. The folder appears by
     rename, whole or not at all.
 
     Args:
@@ -114,7 +117,12 @@ def _make_rows(settings: Settings) -> tuple[list[Pair], tuple[PlantedRow, ...]]:
         *cut_pairs("bluemarble", atlas, settings.bluemarble_max_zoom, seed),
     ]
     spares = list(cut_single_pairs("bluemarble", _draw_spare_places(atlas, counts, rng), seed))
-    planted = [*spoil(spares, counts), *duplicate(sound, counts, rng)]
+    tested = [atlas.place(*tile) for tile in rng.sample(REFERENCE_TILES, counts[Reason.CONTAMINATED])]
+    planted = [
+        *spoil(spares, counts),
+        *contaminate(list(cut_single_pairs("bluemarble", tested, seed)), cut_view),
+        *duplicate(sound, counts, rng, cut_view),
+    ]
     rows: list[Pair | PlantedPair] = [*sound, *planted]
     rows.sort(key=lambda row: _pair(row).order)  # stable: a copy follows its original
     record = tuple(
@@ -132,7 +140,11 @@ def _pair(row: Pair | PlantedPair) -> Pair:
 def _draw_spare_places(atlas: Atlas, counts: Mapping[Reason, int], rng: random.Random) -> list[Place]:
     places = (atlas.place(_SPARE_ZOOM, x, y) for x in range(2**_SPARE_ZOOM) for y in _SPARE_ROWS)
     low, high = _SPARE_LAND
-    suitable = [place for place in places if low <= place.land_share <= high]
+    suitable = [
+        place
+        for place in places
+        if low <= place.land_share <= high and (place.z, place.x, place.y) not in REFERENCE_TILES
+    ]
     return rng.sample(suitable, sum(count for reason, count in counts.items() if reason.stage is Stage.VALIDATION))
 
 

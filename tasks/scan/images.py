@@ -84,11 +84,12 @@ def read_images(
     for name, values in measure(pictures)._asdict().items():
         columns[name] = _spread(values, decoded)
     described = describe(pictures)
+    columns["structure"] = _spread(described.structure, decoded)
     hashed = decoded.copy()
-    hashed[decoded] = ~described.flat
-    columns["phash"] = _spread(described.phash[~described.flat], hashed)
-    columns["signature"] = _spread(described.signature[~described.flat], hashed)
-    columns["descriptor"] = _spread_bytes(described.descriptor[~described.flat], hashed)
+    hashed[decoded] = ~described.plain
+    columns["phash"] = _spread(described.phash[~described.plain], hashed)
+    columns["signature"] = _spread(described.signature[~described.plain], hashed)
+    columns["descriptor"] = _spread_bytes(described.descriptor[~described.plain], hashed)
     return columns, defects
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -149,10 +150,8 @@ class _Pictures:
                 done += len(here)
                 if wanted.isdisjoint(here.tolist()):
                     continue
-                try:
+                with suppress(OSError, pa.ArrowException, KeyError):  # said where the file itself is checked
                     yield from self._images_of(self._directory / file.path, image, here, wanted)
-                except (OSError, pa.ArrowException, KeyError):
-                    pass  # said where the file itself is checked
 
     def _images_of(
         self, path: UPath, image: str, rows: NDArray[np.int64], wanted: set[int]

@@ -38,7 +38,7 @@ def draft_manifest(
         splits=selected.splits,
         rules_off=tuple(rule for rule in rules_off(scan.absent, images=recipe.scan.images) if rule not in met),
         files=(),
-        versions={"scan": str(SCAN_VERSION), "duplicates": str(SEARCH_VERSION)}
+        versions={"scan": str(SCAN_VERSION), "duplicates": str(PAIRS_VERSION)}
         | {name: version(name) for name in _BYTE_CHANGING},
     )
 

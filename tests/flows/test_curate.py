@@ -19,7 +19,7 @@ from tasks.source.read import read_batches
 from tasks.source.shards import SourceError
 from tasks.verify.subset import verify
 
-RADIUS = 4
+RADIUS = 8
 
 
 def rejected_of(report: CurateReport, subset: int) -> dict[int, dict[str, Any]]:

@@ -67,6 +67,8 @@ def test_a_bad_setting_is_refused_with_its_key(path: Path, setting: str, words: 
         (RECIPE + "workspace: again\n", "not valid YAML.*duplicate key"),
         ("!!python/object/apply:os.system ['true']", "not valid YAML"),
         ("source: {path: a}", "source.name: Field required"),
+        ("deduplication: {references: [{path: a}]}", "deduplication.references.0.name: Field required"),
+        ("deduplication: {references: [{kind: hb}]}", "deduplication.references.0: .*'files', 'hub'"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused_by_name(path: Path, text: str, words: str) -> None:

@@ -43,7 +43,22 @@ def recipe(**changes: Any) -> dict[str, Any]:
             "subsets.0.splits",
             "sum to 0.5; expected 1",
         ),
-        ({"deduplication": {"near": {"radius_bits": 17}}}, "deduplication.near.radius_bits", "less than or equal to 11"),
+        ({"deduplication": {"near": {"radius_bits": 17}}}, "deduplication.near.radius_bits", "less than or equal to 1"),
+        ({"deduplication": {"exact_pixels": True}}, "", "needs scan.pixel_digest: true"),
+        ({"deduplication": {"references": [{"name": "b"}]}}, "deduplication.references.0.files.path", "Field required"),
+        (
+            {"deduplication": {"references": [{"name": "b", "path": "x"}] * 2}},
+            "deduplication",
+            "every name must be used once; repeated: b",
+        ),
+        (
+            {"deduplication": {"near": None, "exact_bytes": False, "references": [{"name": "b", "path": "x"}]}},
+            "deduplication",
+            "nothing is compared",
+        ),
+        ({"deduplication": {"priority": ["quality", "quality"]}}, "deduplication", "repeated: quality"),
+        ({"deduplication": {"caption_copies": 0}}, "deduplication.caption_copies", "greater than or equal to 1"),
+        ({"deduplication": {"nested_tiles": "best"}}, "deduplication.nested_tiles", "'finest' or 'coarsest'"),
         ({"engine": {"workers": 0}}, "engine.workers", "greater than or equal to 1"),
     ],
 )

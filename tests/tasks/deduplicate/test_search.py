@@ -130,10 +130,10 @@ def test_pictures_of_one_hash_and_other_content_are_told_apart() -> None:
     base = describe_all([land(1)]).descriptor.reshape(16, 16)
     others = describe_all([land(seed) for seed in range(2, 12)]).descriptor.reshape(-1, 16, 16).copy()
     others[:, :8, :8] = base[:8, :8] // 3
-    described = Descriptors(
-        others.reshape(-1, 256), np.full(10, describe_all([land(1)]).phash[0]), np.arange(10, dtype=np.uint64),
-        np.zeros(10, np.bool_),
-    )  # fmt: skip
+    phash = np.full(10, describe_all([land(1)]).phash[0])
+    described = describe_all([land(seed) for seed in range(2, 12)])._replace(
+        descriptor=others.reshape(-1, 256), phash=phash
+    )
     assert found_among(described, UPRIGHT) == {}
 
 

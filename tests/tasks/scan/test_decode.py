@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,11 @@ ROOT = Path(__file__).parents[3]
 def read(data: bytes, **changes: object) -> Decoded:
     settings = ScanSettings.model_validate(changes)
     return decode(
-        memoryview(data), formats=settings.formats, max_pixels=settings.max_pixels, max_bytes=settings.max_bytes
+        memoryview(data),
+        formats=settings.formats,
+        max_pixels=settings.max_pixels,
+        max_bytes=settings.max_bytes,
+        pixel_digest=settings.pixel_digest,
     )
 
 
@@ -66,7 +71,7 @@ def four_band_tiff() -> bytes:
 def test_every_allowed_format_gives_nearly_the_same_thumbnail(format: str, mode: str) -> None:
     image = picture(1, mode=mode)
     decoded = read(encode(image, format))
-    assert decoded[1:] == (format, "RGB" if format == "WEBP" else mode, 256, 256, ())
+    assert decoded[1:6] == (format, "RGB" if format == "WEBP" else mode, 256, 256, ())
     expected = np.asarray(image.convert("L").reduce(4), np.int16)
     assert decoded.luma.shape == (64, 64)
     assert decoded.luma.dtype == np.uint8
@@ -146,7 +151,7 @@ def test_a_multi_picture_jpeg_is_its_first_picture_and_no_animation() -> None:
     buffer = io.BytesIO()
     picture(4).save(buffer, "MPO", save_all=True, append_images=[picture(5)], quality=90)
     decoded = read(buffer.getvalue())
-    assert decoded[1:] == ("JPEG", "RGB", 256, 256, ())
+    assert decoded[1:6] == ("JPEG", "RGB", 256, 256, ())
     np.testing.assert_array_equal(decoded.luma, read(encode(picture(4))).luma)
 
 
@@ -272,3 +277,47 @@ print(*sorted(name for name in sys.modules if name.startswith("PIL.") and name.e
 """
     run = subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == [f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Png", "Tiff", "WebP")]
+
+
+def pixels(data: bytes) -> int | None:
+    return read(data, pixel_digest=True).pixels_xxh3
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", [{"quality": 90}, {"quality": 75, "subsampling": 0}, {"progressive": True}])
+def test_the_pixels_of_a_jpeg_are_those_of_what_it_decodes_to_in_any_format_without_loss(
+    mode: str, options: dict[str, Any]
+) -> None:
+    data = encode(picture(1, mode=mode), "JPEG", **options)
+    with Image.open(io.BytesIO(data)) as opened:
+        whole = opened.copy()
+    copies = [
+        encode(whole, "PNG"),
+        encode(whole, "PNG", compress_level=1),
+        encode(whole, "TIFF"),
+        encode(whole, "TIFF", compression="tiff_deflate"),
+        encode(whole.convert("RGB"), "WEBP", lossless=True),
+        encode(whole.convert("RGB"), "PNG"),
+        encode(whole.convert("RGBA"), "PNG"),  # opaque all over
+    ]
+    assert {pixels(copy) for copy in copies} == {pixels(data)} != {None}
+
+
+def test_a_palette_is_the_picture_that_it_shows() -> None:
+    palette = picture(1).quantize(16)
+    assert pixels(encode(palette, "PNG")) == pixels(encode(palette.convert("RGB"), "PNG"))
+
+
+def test_other_pixels_sizes_and_opacities_have_other_digests() -> None:
+    image = picture(1)
+    changed = image.copy()
+    changed.putpixel((3, 3), (1, 2, 3))
+    clear = image.convert("RGBA")
+    clear.putpixel((0, 0), (*image.getpixel((0, 0)), 0))
+    wide = Image.frombytes("RGB", (512, 128), image.tobytes())
+    digests = [pixels(encode(other, "PNG")) for other in (image, changed, clear, wide, sixteen_bits(image))]
+    assert len({*digests, None}) == 6
+
+
+def test_pixels_are_hashed_only_where_it_is_asked_for() -> None:
+    assert read(encode(picture(1), "PNG")).pixels_xxh3 is None

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import xxhash
+from numpy.typing import NDArray
 from pairs import land, thumbnail
 from PIL import Image, ImageEnhance, ImageFilter
 
-from tasks.scan.descriptor import FAINTEST, SIDE, SPREAD, describe, hashes_of
+from tasks.scan.descriptor import LEAST_STRUCTURE, SIDE, SPREAD, describe, hashes_of
 
 LUMA = np.stack([thumbnail(land(seed)) for seed in range(19)])
 
@@ -60,21 +61,45 @@ def test_copies_have_near_hashes_and_other_places_far_ones() -> None:
     assert distance[len(copies) :].min() > 12
 
 
+def plain(luma: NDArray[np.uint8]) -> bool:
+    found = describe(luma[None])
+    assert found.descriptor.any() != found.plain[0]
+    assert (found.structure[0] < LEAST_STRUCTURE) == found.plain[0]
+    return bool(found.plain[0])
+
+
 @pytest.mark.parametrize("level", [0, 1, 128, 255])
-def test_a_uniform_picture_is_flat(level: int) -> None:
-    found = describe(np.full((1, 64, 64), level, np.uint8))
-    assert found.flat.tolist() == [True]
-    assert not found.descriptor.any()
-    assert not found.phash.any()
+def test_a_uniform_picture_is_plain(level: int) -> None:
+    assert plain(np.full((64, 64), level, np.uint8))
+    assert describe(np.full((1, 64, 64), level, np.uint8)).structure[0] == 0
 
 
-def test_a_faint_picture_is_not_flat_and_noise_of_a_quarter_of_a_level_is() -> None:
+def test_a_faint_picture_is_not_plain_and_noise_of_a_quarter_of_a_level_is() -> None:
     faint = np.asarray(ImageEnhance.Contrast(Image.fromarray(LUMA[0])).enhance(0.05))
     assert np.std(faint) < 4
-    assert not describe(faint[None]).flat[0]
-    noise = np.random.default_rng(0).random((1, 64, 64)) < 0.05  # one level up in a twentieth of the pixels
-    assert describe(noise.astype(np.uint8) + np.uint8(100)).flat[0]
-    assert FAINTEST > 0
+    assert not plain(faint)
+    noise = np.random.default_rng(0).random((64, 64)) < 0.05  # one level up in a twentieth of the pixels
+    assert plain(noise.astype(np.uint8) + np.uint8(100))
+
+
+def test_what_could_not_be_told_from_others_of_its_kind_is_plain() -> None:
+    row, column = np.mgrid[:64, :64]
+    gradient = (60 + 1.5 * column + row).astype(np.uint8)
+    shore = np.where(column < 20, 200, 60).astype(np.uint8)
+    islet = np.where(np.hypot(row - 9, column - 50) < 3, 160, 60).astype(np.uint8)
+    waves = (128 + 90 * np.sin(column / 3)).astype(np.uint8)
+    for picture in (gradient, shore, islet, waves):
+        assert plain(picture)
+    noise = np.random.default_rng(0).integers(-4, 5, (64, 64))
+    assert plain((gradient + noise // 4).astype(np.uint8))
+
+
+def test_structure_is_that_of_noise_for_ground_in_all_parts_and_less_where_ground_is_in_few() -> None:
+    structure = describe(LUMA).structure
+    assert structure.min() > 60
+    half = LUMA.copy()
+    half[:, :, 32:] = 60
+    assert (describe(half).structure < structure).all()
 
 
 def test_an_empty_batch_is_described() -> None:
