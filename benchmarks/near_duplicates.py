@@ -8,7 +8,9 @@ between the tiles and all copies.
 - Positive: a tile and a copy of it.
 - Negative: two tiles, or a tile and the copy of another, that have no ground in common, the tiles' pixels differing by
   2 grey levels or more in the mean: equal sea is not told apart by anyone.
-- Left out: tiles whose luma has a standard deviation below 3 grey levels, and pairs that are neither.
+- Left out: tiles whose luma has a standard deviation below 3 grey levels, pairs that are neither, and, but for one row
+  of the second table, tiles that the scan calls plain (:data:`tasks.scan.descriptor.LEAST_STRUCTURE`): ours does not
+  compare them at all, and the peers' thresholds are chosen without them.
 
 Precision is that of single pairs: positives found / (positives found + negatives found), all of them counted. Our
 methods are measured at the recipe's thresholds; each peer at the largest Hamming distance at which its precision on the
@@ -125,7 +127,8 @@ class Pictures(NamedTuple):
     tiles: list[Tile]
     copies: list[Copy]
     files: list[bytes]  # of the tiles, then of the copies
-    truth: NDArray[np.int8]  # shape (N, N + M): POSITIVE, NEGATIVE or NEITHER; of two tiles, once
+    truth: NDArray[np.int8]  # shape (N, N + M): POSITIVE, NEGATIVE or NEITHER; of two tiles, once; none of plain tiles
+    of_plain: NDArray[np.int8]  # the same of the pairs that have a plain tile
     neighbours: NDArray[np.bool_]  # shape (N, N): tiles that touch
     contrast: NDArray[np.float64]  # shape (N,): luma standard deviation [grey levels]
 
@@ -280,8 +283,11 @@ def make_pictures(mosaics: Sequence[Mosaic], most_copied: int) -> Pictures:
     beside = np.where(unlike[:, of] & ~_meet(grounds, views), NEGATIVE, NEITHER)
     beside[of, np.arange(len(of))] = POSITIVE
     truth = np.concatenate([among, beside], axis=1).astype(np.int8)
+    plain = describe_files(files).plain
+    has_plain = plain[:, None] | plain[np.concatenate([np.arange(len(tiles)), of])]
+    truth, of_plain = np.where(has_plain, NEITHER, truth), np.where(has_plain, truth, NEITHER)
     touching = _meet(grounds + np.array([-1, -1, 1, 1]), grounds)
-    return Pictures(tiles, copies, files + [copy.data for copy in copies], truth, touching, contrast[shown])
+    return Pictures(tiles, copies, files + [copy.data for copy in copies], truth, of_plain, touching, contrast[shown])
 
 
 def _luma_std(file: bytes) -> float:
@@ -345,7 +351,7 @@ class Search:
 
     def __init__(self, pictures: Pictures):
         self.described = describe_files(pictures.files)
-        self.shown = np.flatnonzero(~self.described.flat)
+        self.shown = np.flatnonzero(~self.described.plain)
         self.shape = pictures.truth.shape
 
     def distances(self, near: NearDuplicates) -> NDArray[np.int8]:
@@ -464,6 +470,8 @@ def recalls(found: NDArray[np.bool_], pictures: Pictures) -> Mapping[int, tuple[
     """Return, for each transformation, the positives that were found, and all."""
     counts: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for number, copy in enumerate(pictures.copies, len(pictures.tiles)):
+        if pictures.truth[copy.tile, number] != POSITIVE:
+            continue
         hits, all_ = counts[copy.transformation]
         counts[copy.transformation] = (hits + int(found[copy.tile, number]), all_ + 1)
     return counts
@@ -488,10 +496,11 @@ def print_tables(title: str, pictures: Pictures, peers: str | None) -> None:
     tiles = len(pictures.tiles)
     truth = pictures.truth
     negatives = truth == NEGATIVE
-    copied = len({copy.tile for copy in pictures.copies})
+    copied = len(set(np.nonzero(truth == POSITIVE)[0]))
+    plain = len(set(np.nonzero(pictures.of_plain == POSITIVE)[0]))
     print(f"\n## {title}\n")
     print(
-        f"{tiles:,} tiles, {copied:,} of them copied; {(truth == POSITIVE).sum():,} positives; {negatives.sum():,} "
+        f"{tiles:,} tiles; {copied:,} of them copied, and {plain:,} plain ones; {(truth == POSITIVE).sum():,} positives; {negatives.sum():,} "
         f"negatives: {negatives[:, :tiles].sum():,} pairs of tiles, "
         f"{(negatives[:, :tiles] & pictures.neighbours).sum():,} of them neighbours, and "
         f"{negatives[:, tiles:].sum():,} pairs of a tile and the copy of another."
@@ -527,6 +536,7 @@ def print_tables(title: str, pictures: Pictures, peers: str | None) -> None:
 
 def print_by_contrast(results: Sequence[Result], pictures: Pictures) -> None:
     """Print how recall and false merges depend on how much there is to be seen in a tile."""
+    truth = pictures.truth
     of, contrast = pictures.of, pictures.contrast
     kinds = [transformation.group in UPRIGHT for transformation in TRANSFORMATIONS]
     upright = np.array([False] * len(pictures.tiles) + [kinds[copy.transformation] for copy in pictures.copies])
@@ -535,17 +545,19 @@ def print_by_contrast(results: Sequence[Result], pictures: Pictures) -> None:
         "\nBy the luma standard deviation of the tile, of two the lower one: recall of all that is not cropped, shifted"
     )
     print("or turned; false merges\n")
-    _print_row("luma std", "tiles", *(result.name for result in results))
-    _print_row("---", "---:", *["---:"] * len(results))
-    for low, high in itertools.pairwise((*CONTRASTS, np.inf)):
-        within = (fainter >= low) & (fainter < high)
-        positive, negative = within & upright & (pictures.truth == POSITIVE), within & (pictures.truth == NEGATIVE)
+    _print_row("tiles", "positives", "negatives", *(result.name for result in results))
+    _print_row("---", *["---:"] * (len(results) + 2))
+    bands = [(f"luma std {low:g} to {high:g}", (fainter >= low) & (fainter < high) & (truth != NEITHER))
+             for low, high in itertools.pairwise((*CONTRASTS, np.inf))]  # fmt: skip
+    for name, within in [("plain", pictures.of_plain != NEITHER), *bands]:
+        kinds_of = truth + pictures.of_plain
+        positive, negative = within & upright & (kinds_of == POSITIVE), within & (kinds_of == NEGATIVE)
+        all_ = int(positive.sum())
         cells = [
-            f"{_recall([(int((result.found & positive).sum()), int(positive.sum()))])}; "
-            f"{(result.found & negative).sum()}"
+            f"{_recall([(int((result.found & positive).sum()), all_)])}; {(result.found & negative).sum()}"
             for result in results
         ]
-        _print_row(f"{low:g} to {high:g}", int(((contrast >= low) & (contrast < high)).sum()), *cells)
+        _print_row(name, all_, int(negative.sum()), *cells)
 
 
 def print_sweep(search: Search, pictures: Pictures) -> None:

@@ -148,7 +148,7 @@ class _Found:
             if self._count > MAX_PAIRS:
                 raise TooManyPairs(
                     f"more than {MAX_PAIRS:,} pairs of perceptual hashes lie within {self._radius} bits of each other: "
-                    "choose a smaller radius (deduplication.near_radius_bits)"
+                    "choose a smaller radius (deduplication.near.radius_bits)"
                 )
             self._parts.append(part)
 

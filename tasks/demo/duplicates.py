@@ -10,9 +10,12 @@ from PIL.Image import Transpose
 
 from schemas.reasons import Reason
 from tasks.demo import copies
+from tasks.demo.imagery import decode
 from tasks.demo.pairs import Pair, PlantedPair, present
+from tasks.demo.pixels import least_contrast
 
-_BEST_SHARE = 0.25  # copies are made of the best-scored pairs: rich pictures, like no other
+_BEST_SHARE = 0.25  # copies are made of the best-scored pairs,
+_LIVELY_SHARE = 0.2  # and of those with something to be seen all over: a little of it would be like other such pictures
 _KINDS = (Reason.DUPLICATE_BYTES, Reason.DUPLICATE_PIXELS, Reason.DUPLICATE_NEAR)
 
 Cut = Callable[[Pair, int, int], bytes]
@@ -82,7 +85,9 @@ def duplicate(pairs: Sequence[Pair], counts: Mapping[Reason, int], rng: random.R
     reasons = [reason for reason in _KINDS for _ in range(counts[reason])]
     copyable = (pair for pair in pairs if pair.place.z > 0)  # beside the whole world there is nothing to see
     best_first = sorted(copyable, key=lambda pair: (-present(pair.img_quality_score), pair.order))
-    originals = rng.sample(best_first[: max(len(reasons), int(_BEST_SHARE * len(pairs)))], len(reasons))
+    best = best_first[: max(len(reasons), int(_BEST_SHARE * len(pairs)))]
+    liveliest_first = sorted(best, key=lambda pair: -least_contrast(decode(present(pair.image))))
+    originals = rng.sample(liveliest_first[: max(len(reasons), int(_LIVELY_SHARE * len(best)))], len(reasons))
     ways = {reason: cycle(COPIES[reason]) for reason in _KINDS}
     planted = []
     for original, reason in zip(originals, reasons, strict=True):

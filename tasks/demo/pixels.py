@@ -43,6 +43,17 @@ def quality_score(pixels: NDArray[np.uint8]) -> float:
     return round(BEST_SCORE * abs(0.5 * entropy / 8 + 0.3 * detail + 0.2 * colour), 2)  # abs: no -0.0
 
 
+def least_contrast(pixels: NDArray[np.uint8]) -> float:
+    """Return the standard deviation of luma in that of 4 x 4 parts of RGB ``pixels`` which has the least [0..127.5].
+
+    Where it is high there is something to be seen everywhere; a coast, much of it plain sea, has next to none.
+    """
+    luma = _luma(pixels)
+    height, width = luma.shape
+    parts = luma.reshape(4, height // 4, 4, width // 4)
+    return float(parts.std(axis=(1, 3)).min())
+
+
 def _luma(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
     red, green, blue = np.moveaxis(pixels.astype(np.int32), 2, 0)
     luma: NDArray[np.int32] = (299 * red + 587 * green + 114 * blue) // 1000

@@ -26,7 +26,7 @@ class Settings(Model):
     generator_version: PositiveInt = GENERATOR_VERSION
     seed: NonNegativeInt
     relief_max_zoom: int = Field(
-        ge=2, le=5, description="Deepest zoom level of the shaded relief; down to 2 there are enough tiles to copy."
+        ge=4, le=5, description="Deepest zoom level of the shaded relief; down to 4 there are enough tiles to copy."
     )
     bluemarble_max_zoom: int = Field(ge=0, le=4, description="Deepest zoom level of the Blue Marble.")
 

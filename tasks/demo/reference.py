@@ -15,9 +15,9 @@ REFERENCE_TILES: tuple[Tile, ...] = (
     (5, 5, 12),  # California
     (5, 6, 13),  # the Sierra Madre
     (5, 9, 9),  # Ungava Bay
-    (5, 9, 20),  # Patagonia
     (5, 15, 12),  # the Strait of Gibraltar
     (5, 17, 18),  # the Namib
+    (5, 18, 12),  # the Aegean
     (5, 19, 14),  # the Red Sea
     (5, 22, 12),  # the Karakoram
     (5, 23, 11),  # the Tian Shan

@@ -58,7 +58,7 @@ def make_source(
     Args:
         directory: must not exist, be empty, or hold the source that these arguments give.
         seed: another seed words captions otherwise and plants other defects.
-        relief_max_zoom: deepest zoom level of the shaded relief, 2 to 5; 5 gives 1,365 tiles.
+        relief_max_zoom: deepest zoom level of the shaded relief, 4 or 5; 5 gives 1,365 tiles.
         bluemarble_max_zoom: deepest zoom level of the Blue Marble, 0 to 4; 4 gives 341 tiles.
 
     Raises:

@@ -28,7 +28,8 @@ def check_duplicates(directory: UPath, manifest: Manifest, index: pa.Table) -> I
     Near-duplicates are looked for among whole pictures, in every orientation that the recipe counts: rows whose hashes
     in the index are within the radius are decoded again and compared. Crops and overlapping views are not looked for.
     """
-    settings = Deduplication.model_validate(_with_kinds(manifest.recipe["deduplication"]))
+    # Without reference sets: of those the manifest does not say where they are.
+    settings = Deduplication.model_validate(manifest.recipe["deduplication"] | {"references": []})
     if settings.exact_bytes:
         counts = index["sha256"].drop_null().value_counts()
         twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
@@ -40,11 +41,6 @@ def check_duplicates(directory: UPath, manifest: Manifest, index: pa.Table) -> I
         yield from _check_captions(directory, manifest, settings.caption_copies)
     if settings.near is not None and pc.count(index["phash"]).as_py():
         yield from _check_pictures(directory, manifest, index, settings.near)
-
-
-def _with_kinds(deduplication: dict[str, object]) -> dict[str, object]:
-    """Return the settings as they stand in a manifest, without the reference sets, of which it does not say where."""
-    return deduplication | {"references": []}
 
 
 def _check_tiles(index: pa.Table, settings: Deduplication) -> Iterator[str]:

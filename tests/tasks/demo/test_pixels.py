@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tasks.demo.pixels import BEST_SCORE, Ground, look_at_land, quality_score
+from tasks.demo.pixels import BEST_SCORE, Ground, least_contrast, look_at_land, quality_score
 
 
 def test_score_of_a_split_picture_is_what_the_formula_gives() -> None:
@@ -29,6 +29,14 @@ def test_score_has_its_bounds() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
     assert 5.5 < quality_score(noise) <= BEST_SCORE
     assert quality_score(np.zeros((256, 256, 3), np.uint8)) == 0
+
+
+def test_least_contrast_is_that_of_the_flattest_sixteenth() -> None:
+    picture = np.zeros((256, 256, 3), np.uint8)
+    picture[:, 1::2] = 200  # luma 0 and 200 in turn: a deviation of 100
+    assert least_contrast(picture) == 100
+    picture[64:128, 192:] = 90
+    assert least_contrast(picture) == 0
 
 
 def test_land_is_judged_where_all_is_land() -> None:
