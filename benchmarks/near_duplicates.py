@@ -333,7 +333,7 @@ def _unlike(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.bool_]:
     unlike = np.stack([np.abs(blocks - block).mean(axis=1) >= ALIKE for block in blocks])
     for a, b in np.argwhere(np.triu(~unlike, 1)):
         difference = np.abs(pictures[a].astype(np.int16) - pictures[b]).mean()
-        unlike[a, b] = unlike[b, a] = difference >= ALIKE
+        unlike[a, b] = unlike[b, a] = bool(difference >= ALIKE)
     return unlike
 
 
@@ -499,11 +499,11 @@ def print_tables(title: str, pictures: Pictures, peers: str | None) -> None:
     copied = len(set(np.nonzero(truth == POSITIVE)[0]))
     plain = len(set(np.nonzero(pictures.of_plain == POSITIVE)[0]))
     print(f"\n## {title}\n")
+    among, beside = negatives[:, :tiles], negatives[:, tiles:]
+    print(f"{tiles:,} tiles. Copied: {copied:,}, and {plain:,} plain ones. Positives: {(truth == POSITIVE).sum():,}.")
     print(
-        f"{tiles:,} tiles; {copied:,} of them copied, and {plain:,} plain ones; {(truth == POSITIVE).sum():,} positives; {negatives.sum():,} "
-        f"negatives: {negatives[:, :tiles].sum():,} pairs of tiles, "
-        f"{(negatives[:, :tiles] & pictures.neighbours).sum():,} of them neighbours, and "
-        f"{negatives[:, tiles:].sum():,} pairs of a tile and the copy of another."
+        f"Negatives: {among.sum():,} pairs of tiles, {(among & pictures.neighbours).sum():,} of them neighbours, and "
+        f"{beside.sum():,} pairs of a tile and the copy of another."
     )
     if not peers:
         print("The peers are left out: no --peers.")
@@ -523,11 +523,12 @@ def print_tables(title: str, pictures: Pictures, peers: str | None) -> None:
             _print_row(TRANSFORMATIONS[which].name, copies, *(_recall([count[which]]) for count in counts))
     _print_row("**precision**", "", *(f"**{_precision(result.found, truth)}**" for result in results))
     wrong = [result.found & negatives for result in results]
-    beside = [int((found[:, :tiles] & pictures.neighbours).sum()) for found in wrong]
-    apart = [int((found[:, :tiles] & ~pictures.neighbours).sum()) for found in wrong]
-    _print_row("false merges: neighbours", "", *beside)
-    _print_row("false merges: other tiles", "", *apart)
-    _print_row("false merges: a tile and the copy of another", "", *(int(found[:, tiles:].sum()) for found in wrong))
+    for name, count in (
+        ("neighbours", lambda found: found[:, :tiles] & pictures.neighbours),
+        ("other tiles", lambda found: found[:, :tiles] & ~pictures.neighbours),
+        ("a tile and the copy of another", lambda found: found[:, tiles:]),
+    ):
+        _print_row(f"false merges: {name}", "", *(int(count(found).sum()) for found in wrong))
     worst = [worst_negative(search, near, truth) for _, near in ours]
     _print_row("a negative's highest similarity", "", *worst, *[""] * (len(results) - len(ours)))
     print_by_contrast(results, pictures)
@@ -536,28 +537,26 @@ def print_tables(title: str, pictures: Pictures, peers: str | None) -> None:
 
 def print_by_contrast(results: Sequence[Result], pictures: Pictures) -> None:
     """Print how recall and false merges depend on how much there is to be seen in a tile."""
-    truth = pictures.truth
-    of, contrast = pictures.of, pictures.contrast
-    kinds = [transformation.group in UPRIGHT for transformation in TRANSFORMATIONS]
-    upright = np.array([False] * len(pictures.tiles) + [kinds[copy.transformation] for copy in pictures.copies])
-    fainter = np.minimum(contrast[:, None], contrast[of][None, :])
+    truth, of_plain = pictures.truth, pictures.of_plain
+    groups = [TRANSFORMATIONS[copy.transformation].group for copy in pictures.copies]
+    upright = np.array([False] * len(pictures.tiles) + [group in UPRIGHT for group in groups])
+    fainter = np.minimum(pictures.contrast[:, None], pictures.contrast[pictures.of])
+    bands = {"plain": of_plain}
+    for low, high in itertools.pairwise((*CONTRASTS, np.inf)):
+        bands[f"luma std {low:g} to {high:g}"] = np.where((fainter >= low) & (fainter < high), truth, NEITHER)
     print(
-        "\nBy the luma standard deviation of the tile, of two the lower one: recall of all that is not cropped, shifted"
+        "\nBy what there is to be seen, of two tiles the fainter: recall of", " / ".join(UPRIGHT) + "; false merges\n"
     )
-    print("or turned; false merges\n")
     _print_row("tiles", "positives", "negatives", *(result.name for result in results))
     _print_row("---", *["---:"] * (len(results) + 2))
-    bands = [(f"luma std {low:g} to {high:g}", (fainter >= low) & (fainter < high) & (truth != NEITHER))
-             for low, high in itertools.pairwise((*CONTRASTS, np.inf))]  # fmt: skip
-    for name, within in [("plain", pictures.of_plain != NEITHER), *bands]:
-        kinds_of = truth + pictures.of_plain
-        positive, negative = within & upright & (kinds_of == POSITIVE), within & (kinds_of == NEGATIVE)
-        all_ = int(positive.sum())
+    for name, kinds in bands.items():
+        positives, negatives = (kinds == POSITIVE) & upright, kinds == NEGATIVE
+        all_ = int(positives.sum())
         cells = [
-            f"{_recall([(int((result.found & positive).sum()), all_)])}; {(result.found & negative).sum()}"
+            f"{_recall([(int((result.found & positives).sum()), all_)])}; {(result.found & negatives).sum()}"
             for result in results
         ]
-        _print_row(name, all_, int(negative.sum()), *cells)
+        _print_row(name, all_, int(negatives.sum()), *cells)
 
 
 def print_sweep(search: Search, pictures: Pictures) -> None:
