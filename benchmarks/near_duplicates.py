@@ -330,7 +330,7 @@ def _unlike(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.bool_]:
     blocks = np.stack([picture.reshape(32, 8, 32, 8, 3).mean(axis=(1, 3)) for picture in pictures])
     blocks = blocks.reshape(len(pictures), -1).astype(np.float32)
     # Means differ less than pixels do: most pairs are decided by them alone.
-    unlike = np.stack([np.abs(blocks - block).mean(axis=1) >= ALIKE for block in blocks])
+    unlike: NDArray[np.bool_] = np.stack([np.abs(blocks - block).mean(axis=1) >= ALIKE for block in blocks])
     for a, b in np.argwhere(np.triu(~unlike, 1)):
         difference = np.abs(pictures[a].astype(np.int16) - pictures[b]).mean()
         unlike[a, b] = unlike[b, a] = bool(difference >= ALIKE)
@@ -523,12 +523,16 @@ def print_tables(title: str, pictures: Pictures, peers: str | None) -> None:
             _print_row(TRANSFORMATIONS[which].name, copies, *(_recall([count[which]]) for count in counts))
     _print_row("**precision**", "", *(f"**{_precision(result.found, truth)}**" for result in results))
     wrong = [result.found & negatives for result in results]
-    for name, count in (
-        ("neighbours", lambda found: found[:, :tiles] & pictures.neighbours),
-        ("other tiles", lambda found: found[:, :tiles] & ~pictures.neighbours),
-        ("a tile and the copy of another", lambda found: found[:, tiles:]),
+    touching = np.zeros_like(negatives)
+    touching[:, :tiles] = pictures.neighbours
+    apart = np.zeros_like(negatives)
+    apart[:, :tiles] = ~pictures.neighbours
+    for name, part in (
+        ("neighbours", touching),
+        ("other tiles", apart),
+        ("a tile and the copy of another", ~(touching | apart)),
     ):
-        _print_row(f"false merges: {name}", "", *(int(count(found).sum()) for found in wrong))
+        _print_row(f"false merges: {name}", "", *(int((found & part).sum()) for found in wrong))
     worst = [worst_negative(search, near, truth) for _, near in ours]
     _print_row("a negative's highest similarity", "", *worst, *[""] * (len(results) - len(ours)))
     print_by_contrast(results, pictures)

@@ -47,10 +47,12 @@ def _windows() -> tuple[Floats, Floats]:
 def _emphasis() -> Floats:
     """Return what products of coefficients are weighed with: the frequency, so that each says half of what it could."""
     along = np.arange(_FREQUENCIES, dtype=np.float64)
-    return np.rint(4096 * np.sqrt(np.square(along)[:, None] + np.square(along)[None, :])).astype(np.float32) / 4096
+    radial = np.sqrt(np.square(along)[:, None] + np.square(along)[None, :])
+    emphasis: Floats = np.rint(4096 * radial).astype(np.float32) / np.float32(4096)
+    return emphasis
 
 
-def similarities(descriptors: NDArray[np.int8], pairs: Registrations, overlap: Overlap, enough: np.float32) -> Floats:
+def similarities(descriptors: NDArray[np.int8], pairs: Registrations, overlap: Overlap, enough: Floats) -> Floats:
     """Return the correlation of each pair over the ground that it has in common [-1..1].
 
     The weighed correlation of the 12 x 12 lowest frequencies of the common ground, brightness and contrast left out, at
@@ -60,7 +62,7 @@ def similarities(descriptors: NDArray[np.int8], pairs: Registrations, overlap: O
         descriptors: shape (n, 256).
         pairs: which to compare.
         overlap: how they were found to overlap; two full views where they show the same ground.
-        enough: from this value on, no better registration is looked for.
+        enough: shape (m,), from what value on no better registration of each pair is looked for.
     """
     scale = unweighed().astype(np.float32)
     a, b = overlap.a, overlap.b
@@ -71,7 +73,7 @@ def similarities(descriptors: NDArray[np.int8], pairs: Registrations, overlap: O
     def register(begin: int, end: int) -> None:
         piece = slice(begin, end)
         parts = (pairs.a[piece], pairs.b[piece], pairs.orientation[piece])
-        _register(descriptors, *parts, scale, _TABLES, start, crop, enough, found[piece])
+        _register(descriptors, *parts, scale, _TABLES, start, crop, enough[piece], found[piece])
 
     in_threads(register, len(found))
     return found
@@ -202,7 +204,7 @@ def _climb_crops(a: Floats, b: Floats, top: int, left: int, side: int, enough: n
 @compiled
 def _register(
     descriptors: NDArray[np.int8], a: NDArray[np.int64], b: NDArray[np.int64], orientation: NDArray[np.int8],
-    scale: Floats, tables: _Tables, start: NDArray[np.int64], crop: bool, enough: np.float32, found: Floats,
+    scale: Floats, tables: _Tables, start: NDArray[np.int64], crop: bool, enough: Floats, found: Floats,
 ) -> None:  # fmt: skip
     first = np.empty((SIDE, SIDE), np.float32)
     second = np.empty((SIDE, SIDE), np.float32)
@@ -217,11 +219,11 @@ def _register(
         _load(descriptors[a[pair]], scale, 0, first)
         _load(descriptors[b[pair]], scale, orientation[pair], second)
         if crop:
-            found[pair] = _climb_crops(first, second, start[0], start[1], start[2], enough, work)
+            found[pair] = _climb_crops(first, second, start[0], start[1], start[2], enough[pair], work)
             continue
-        best = _climb_shifts(first, second, start[0], start[1], enough, work)
-        if start[0] == 0 and start[1] == 0 and enough - np.float32(_HOPELESS) <= best < enough:
-            best = max(best, _climb_crops(first, second, 1, 1, GRID - 2, enough, work))
-            if best < enough:
-                best = max(best, _climb_crops(second, first, 1, 1, GRID - 2, enough, work))
+        best = _climb_shifts(first, second, start[0], start[1], enough[pair], work)
+        if start[0] == 0 and start[1] == 0 and enough[pair] - np.float32(_HOPELESS) <= best < enough[pair]:
+            best = max(best, _climb_crops(first, second, 1, 1, GRID - 2, enough[pair], work))
+            if best < enough[pair]:
+                best = max(best, _climb_crops(second, first, 1, 1, GRID - 2, enough[pair], work))
         found[pair] = best

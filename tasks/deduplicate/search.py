@@ -10,6 +10,15 @@ from tasks.deduplicate.hamming import HammingPairs, TooManyPairs, hamming_matche
 from tasks.deduplicate.registration import Registrations, similarities
 from tasks.deduplicate.views import FULL, ORIENTATIONS, OVERLAPS, Overlap, View, inverse, turned_hashes
 from tasks.deduplicate.windows import view_hashes
+from tasks.scan.descriptor import structure_of
+
+RICH = 18
+"""Structure (:func:`tasks.scan.descriptor.structure_of`) from which on a picture is like no other place's."""
+
+POOR_SIMILARITY = np.float32(0.98)
+"""Least similarity of pictures with less structure; saved again, they reach 0.99. Of the demo's 1,765 maps, compared in
+any orientation and overlapping, 115 pairs that show other places reach 0.9, none of them two rich pictures; without the
+plain ones, none reaches 0.97."""
 
 MAX_CANDIDATES = 2**32
 """Pairs that are laid over each other, at some 2 microseconds each; more are a sign of a wrong radius."""
@@ -209,9 +218,11 @@ def _confirmed(
     numbers = descriptors(np.flatnonzero(named))
     position = np.cumsum(named) - 1
     kept = [NO_PAIRS]
-    least = np.float32(nearness.min_similarity)
+    asked = np.float32(nearness.min_similarity)
+    of_picture = np.where(structure_of(numbers) < RICH, max(asked, POOR_SIMILARITY), asked)
     for found in search():
         pairs = Registrations(position[found.a], position[found.b], found.orientation)
+        least = np.maximum(of_picture[pairs.a], of_picture[pairs.b])
         similarity = similarities(numbers, pairs, overlap, least)
         near = similarity >= least
         a, b = found.a[near], found.b[near]

@@ -26,12 +26,10 @@ FAINTEST = 384
 """Root mean square of the weighed coefficients below which a picture is plain: what white noise of a quarter of a grey
 level gives."""
 
-LEAST_STRUCTURE = 18
-"""Structure below which a picture is plain, without descriptor and hash: it could not be told from others of its kind.
-
-Of the demo's 1,765 maps a quarter are plain: open sea with a gradient, a shore along one edge, one islet. Compared all
-the same, 115 pairs that show other places would be near-duplicates, in any orientation and overlapping; without them none
-is. Of 214 aerial tiles 2 are plain."""
+LEAST_STRUCTURE = 12
+"""Structure below which a picture is plain, without descriptor and hash: it could not be told from others of its kind,
+as open sea with a gradient, a shore along one edge, one islet. Of the demo's maps a seventh are plain, of 214 aerial
+tiles one is; see :data:`tasks.deduplicate.search.RICH`."""
 
 _HALF = THUMBNAIL // 2  # the picture is halved first: 32 samples are enough for 15 half-waves
 _FIXED_POINT = 4096  # the cosines are rounded to multiples of 1/4096
@@ -51,7 +49,7 @@ class Descriptors(NamedTuple):
 def frequency() -> NDArray[np.float64]:
     """Return the radial frequency of each number of a descriptor [half-waves a side]: shape (16, 16), 1 at (0, 0)."""
     along = np.arange(SIDE, dtype=np.float64)
-    radial = np.sqrt(np.square(along)[:, None] + np.square(along)[None, :])
+    radial: NDArray[np.float64] = np.sqrt(np.square(along)[:, None] + np.square(along)[None, :])
     radial[0, 0] = 1.0
     return radial
 
@@ -103,8 +101,8 @@ def describe(luma: NDArray[np.uint8]) -> Descriptors:
         show. The hash has a bit for each of the lowest 8 x 8, set where the number is positive; row by row, the first
         bit the highest. Signs are compared instead of coefficients with their median (Zauner 2010), because then the
         hash of the turned or mirrored picture follows from the hash (:func:`tasks.deduplicate.views.turned_hashes`).
-        Structure is the lesser of two participation ratios, (sum of squares)^2 / sum of fourth powers: over frequencies,
-        where a gradient or an edge takes few, and over places, where an islet does.
+        Structure is the lesser of two participation ratios, (sum of squares)^2 / sum of fourth powers: over
+        frequencies, where a gradient or an edge takes few, and over places, where an islet does.
 
     >>> describe(np.zeros((1, 64, 64), np.uint8)).phash
     array([0], dtype=uint64)
@@ -143,11 +141,26 @@ def _normalised(weighed: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     faint = root_mean_square < FAINTEST
     scale = np.where(faint, 0.0, SPREAD / np.maximum(root_mean_square, FAINTEST))
     numbers = np.clip(np.rint(weighed * scale[:, None, None]), -127, 127)
+    return numbers, _structure(numbers)
+
+
+def structure_of(descriptor: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Return the structure of each descriptor, shape (n, 256), as :func:`describe` gives it; 0 for zeros."""
+    structure = np.empty(len(descriptor), np.float32)
+    for start in range(0, len(descriptor), 1024):
+        numbers = descriptor[start : start + 1024].reshape(-1, SIDE, SIDE).astype(np.float64)
+        structure[start : start + 1024] = _structure(numbers)
+    return structure
+
+
+def _structure(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     places = np.rint(_PLACES.T @ numbers @ _PLACES / _PLACE_UNIT)
-    return numbers, np.minimum(_participation(numbers), _participation(places))
+    lesser: NDArray[np.float64] = np.minimum(_participation(numbers), _participation(places))
+    return lesser
 
 
 def _participation(values: NDArray[np.float64]) -> NDArray[np.float64]:
     squares = np.square(values)  # whole numbers, whose squares add up to less than 2**53
     fourth: NDArray[np.float64] = np.square(squares).sum(axis=(1, 2))
-    return np.square(squares.sum(axis=(1, 2))) / np.maximum(fourth, 1.0)
+    ratio: NDArray[np.float64] = np.square(squares.sum(axis=(1, 2))) / np.maximum(fourth, 1.0)
+    return ratio

@@ -22,7 +22,7 @@ def described(*pictures: Image.Image) -> NDArray[np.int8]:
 
 def alike(a: Image.Image, b: Image.Image, overlap: Overlap = SAME, orientation: int = 0, enough: float = 0.9) -> float:
     pairs = Registrations(np.array([0]), np.array([1]), np.array([orientation], np.int8))
-    return float(similarities(described(a, b), pairs, overlap, np.float32(enough))[0])
+    return float(similarities(described(a, b), pairs, overlap, np.full(1, enough, np.float32))[0])
 
 
 @pytest.mark.parametrize(("down", "right"), [(0, 0), (3, 0), (-4, 5), (6, -6)])
@@ -61,11 +61,13 @@ def test_the_second_picture_is_turned_before_it_is_compared(orientation: int) ->
 def test_other_places_are_not_alike() -> None:
     numbers = described(*(land(seed) for seed in range(40)))
     a, b = np.triu_indices(40, 1)
-    found = similarities(numbers, Registrations(a, b, np.zeros(len(a), np.int8)), SAME, np.float32(0.9))
+    found = similarities(
+        numbers, Registrations(a, b, np.zeros(len(a), np.int8)), SAME, np.full(len(a), 0.9, np.float32)
+    )
     assert found.max() < 0.6
 
 
 def test_the_same_picture_is_wholly_alike_and_no_picture_is_like_none() -> None:
     numbers = np.concatenate([described(cut(0, 0)), np.zeros((1, SIDE**2), np.int8)])
     pairs = Registrations(np.array([0, 0]), np.array([0, 1]), np.zeros(2, np.int8))
-    assert similarities(numbers, pairs, SAME, np.float32(1.0)).tolist() == [1.0, 0.0]
+    assert similarities(numbers, pairs, SAME, np.ones(2, np.float32)).tolist() == [1.0, 0.0]

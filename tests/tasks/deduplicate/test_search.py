@@ -85,7 +85,8 @@ def compared(described: Descriptors, nearness: Nearness) -> dict[tuple[int, int]
     for orientation in range(ORIENTATIONS if nearness.any_orientation else 1):
         distance = np.bitwise_count(described.phash[a] ^ turned_hashes(described.phash, orientation)[b])
         turns = np.full(len(a), orientation, np.int8)
-        similarity = similarities(described.descriptor, Registrations(a, b, turns), same, np.float32(0.9))
+        enough = np.full(len(a), 0.9, np.float32)
+        similarity = similarities(described.descriptor, Registrations(a, b, turns), same, enough)
         for at in np.flatnonzero((distance <= nearness.radius) & (similarity >= np.float32(0.9))).tolist():
             pair, measured = (int(a[at]), int(b[at])), (int(distance[at]), -float(similarity[at]))
             best[pair] = min(best.get(pair, measured), measured)
@@ -135,6 +136,22 @@ def test_pictures_of_one_hash_and_other_content_are_told_apart() -> None:
         descriptor=others.reshape(-1, 256), phash=phash
     )
     assert found_among(described, UPRIGHT) == {}
+
+
+def test_pictures_of_little_structure_must_be_alike_all_the_more() -> None:
+    """A place in a sixth of an empty picture: saved again it is found, slightly cropped it is not."""
+
+    def cornered(place: Image.Image) -> Image.Image:
+        picture = Image.new("RGB", (256, 256), (90, 90, 90))
+        picture.paste(place.crop((0, 0, 100, 104)), (55, 40))
+        return picture
+
+    picture = cornered(land(1))
+    crop = picture.crop((0, 0, 248, 248)).resize((256, 256))
+    described = describe_all([picture, picture.resize((128, 128)), crop, land(1), land(1).crop((0, 0, 248, 248))])
+    assert described.structure[0] < search.RICH
+    assert not described.plain.any()
+    assert found_among(described, UPRIGHT).keys() == {(0, 1), (3, 4)}
 
 
 def test_descriptors_are_asked_for_candidates_alone() -> None:
