@@ -66,7 +66,7 @@ def turned(descriptor: NDArray[np.int8], orientation: int) -> NDArray[np.int8]:
 def turned_hashes(phash: NDArray[np.uint64], orientation: int) -> NDArray[np.uint64]:
     """Return the hashes of the turned pictures, but for numbers that are 0, whose sign cannot change.
 
-    >>> hex(turned_hashes(np.array([1 << 62], np.uint64), 5)[0])
+    >>> hex(turned_hashes(np.array([1 << 62], np.uint64), 4)[0])
     '0x80000000000000'
     """
     hashes = _transposed(phash) if orientation & 4 else phash
