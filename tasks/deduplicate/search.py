@@ -12,13 +12,20 @@ from tasks.deduplicate.views import FULL, ORIENTATIONS, OVERLAPS, Overlap, View,
 from tasks.deduplicate.windows import view_hashes
 from tasks.scan.descriptor import structure_of
 
+ENOUGH_STRUCTURE = 12
+"""Structure (:func:`tasks.scan.descriptor.structure_of`) that one of two pictures must have: more than a picture needs
+to be described, so that no picture loses its own copy by a hair."""
+
 RICH = 18
-"""Structure (:func:`tasks.scan.descriptor.structure_of`) from which on a picture is like no other place's."""
+"""Structure from which on a picture is like no other place's."""
 
 POOR_SIMILARITY = np.float32(0.98)
-"""Least similarity of pictures with less structure; saved again, they reach 0.99. Of the demo's 1,765 maps, compared in
-any orientation and overlapping, 115 pairs that show other places reach 0.9, none of them two rich pictures; without the
-plain ones, none reaches 0.97."""
+"""Least similarity where one of two pictures has less structure than ``RICH``; saved again, they reach 0.99. Of the
+demo's 1,765 maps, compared in any orientation and overlapping, 115 pairs that show other places reach 0.9, none of them
+two rich pictures; without the plain ones, none reaches 0.98."""
+
+PART_SIMILARITY = np.float32(0.95)
+"""Least similarity where not all of both pictures is compared: of parts, more pairs are compared, on less ground."""
 
 MAX_CANDIDATES = 2**32
 """Pairs that are laid over each other, at some 2 microseconds each; more are a sign of a wrong radius."""
@@ -218,12 +225,15 @@ def _confirmed(
     numbers = descriptors(np.flatnonzero(named))
     position = np.cumsum(named) - 1
     kept = [NO_PAIRS]
-    asked = np.float32(nearness.min_similarity)
-    of_picture = np.where(structure_of(numbers) < RICH, max(asked, POOR_SIMILARITY), asked)
+    asked = np.float32(max(nearness.min_similarity, PART_SIMILARITY if overlap != _SAME_GROUND else 0))
+    structure = structure_of(numbers)
+    of_picture = np.where(structure < RICH, max(asked, POOR_SIMILARITY), asked)
     for found in search():
-        pairs = Registrations(position[found.a], position[found.b], found.orientation)
-        least = np.maximum(of_picture[pairs.a], of_picture[pairs.b])
-        similarity = similarities(numbers, pairs, overlap, least)
+        a, b = position[found.a], position[found.b]
+        enough = np.maximum(structure[a], structure[b]) >= ENOUGH_STRUCTURE
+        found, a, b = _Candidates(*(column[enough] for column in found)), a[enough], b[enough]
+        least = np.maximum(of_picture[a], of_picture[b])
+        similarity = similarities(numbers, Registrations(a, b, found.orientation), overlap, least)
         near = similarity >= least
         a, b = found.a[near], found.b[near]
         kept.append(NearPairs(np.minimum(a, b), np.maximum(a, b), found.distance[near], similarity[near]))

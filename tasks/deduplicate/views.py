@@ -29,7 +29,7 @@ _MARKS = (
     12,
 )  # a perfect ruler (Golomb) of length 6: every difference up to 12 in steps of 2 is one of two marks
 _LEAST_COMMON = 0.78  # part of the ground that two views share; a little less than the 0.8 that is promised
-_CROPS = ((55, (0, 2, 5)), (50, (0, 3, 7, 10)))  # sides of a crop, and where it may begin
+_CROPS = ((55, (0, 2, 5)), (50, (0, 3, 5, 7, 10)))  # sides of a crop, and where it may begin
 _FIXED_POINT = 4096
 _SAMPLES = 64
 

@@ -85,7 +85,7 @@ def test_a_faint_picture_is_not_plain_and_noise_of_a_quarter_of_a_level_is() -> 
 def test_what_could_not_be_told_from_others_of_its_kind_is_plain() -> None:
     row, column = np.mgrid[:64, :64]
     gradient = (60 + 1.5 * column + row).astype(np.uint8)
-    shore = np.where(column < 20, 200, 60).astype(np.uint8)
+    shore = np.where(column < 8, 200, 60).astype(np.uint8)
     islet = np.where(np.hypot(row - 9, column - 50) < 3, 160, 60).astype(np.uint8)
     waves = (128 + 90 * np.sin(column / 3)).astype(np.uint8)
     for picture in (gradient, shore, islet, waves):
