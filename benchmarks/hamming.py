@@ -204,7 +204,7 @@ def main() -> None:
     """Measure and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 2_000_000, 5_000_000, 10_500_000])
-    parser.add_argument("--radius", type=int, default=8, help="[bits]")
+    parser.add_argument("--radius", type=int, default=10, help="[bits]")
     parser.add_argument("--peers", help="the Python of an environment with faiss-cpu and imagededup")
     parser.add_argument("--peer-seconds", type=float, default=120)
     parser.add_argument("--child", nargs=2, type=Path, help=argparse.SUPPRESS)
