@@ -2,8 +2,8 @@
 
 Tiles are cut from mosaics, the demo's two maps and, with ``--tiles``, aerial imagery: 512-pixel RGB GeoTIFFs named
 ``z_x_y.tif``. Each tile, a JPEG of quality 90, is copied in every way of
-:data:`benchmarks.copies.TRANSFORMATIONS`, and each copy is saved once more, in quality 85. Then the search that the pipeline runs is asked for the pairs among the tiles, and
-between the tiles and all copies.
+:data:`benchmarks.copies.TRANSFORMATIONS`, and each copy is saved once more, in quality 85. Then the search that the
+pipeline runs is asked for the pairs among the tiles, and between the tiles and all copies.
 
 - Positive: a tile and a copy of it.
 - Negative: two tiles, or a tile and the copy of another, that have no ground in common, the tiles' pixels differing by
@@ -23,7 +23,6 @@ environment that has them; without it they are left out.
 
 import argparse
 import inspect
-import io
 import itertools
 import os
 import subprocess
@@ -37,7 +36,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from benchmarks.copies import (
     BLANK,
@@ -119,12 +117,14 @@ def worst_negative(search: Search, near: NearDuplicates, truth: NDArray[np.int8]
 
 def hash_with_peers(pictures: str, hashes: str) -> None:
     """Hash the pictures of a file. Runs among the peers, where nothing of this project is: it imports what it uses."""
+    import io
     from importlib.metadata import version
 
     import imagehash
     import numpy as np
     import pdqhash
     from imagededup.methods import PHash
+    from PIL import Image
 
     with np.load(pictures) as given:
         data, ends = given["data"].tobytes(), given["ends"].tolist()
