@@ -10,7 +10,7 @@ from flows.publish import publish_subset, write_subset
 from flows.runner import open_pool, scan_threads, task_threads
 from flows.scan import scan
 from schemas.errors import CurationError
-from schemas.recipe import Recipe, Source
+from schemas.recipe import Recipe
 from schemas.reports import CurateReport, ReferenceReport, ScanReport
 from tasks.deduplicate.stage import deduplicate
 from tasks.files import ensure_writable, exclusive
@@ -40,7 +40,7 @@ def curate(recipe: Recipe) -> CurateReport:
     for subset in recipe.subsets:
         refuse_strangers(recipe.output.dir / subset.name)
     scanned = scan.with_options(task_runner=scan_threads(recipe, shards))(recipe)
-    references = tuple(_scan_reference(recipe, source) for source in recipe.deduplication.references)
+    references = tuple(_scan_reference(recipe, number) for number in range(len(recipe.deduplication.references)))
     while True:
         _require_rows(recipe, scanned)
         try:
@@ -53,11 +53,12 @@ def curate(recipe: Recipe) -> CurateReport:
     return report
 
 
-def _scan_reference(recipe: Recipe, source: Source) -> ReferenceReport:
+def _scan_reference(recipe: Recipe, number: int) -> ReferenceReport:
     """Scan the pictures of a reference set, as those of the source are scanned."""
+    source = recipe.deduplication.references[number]
     recipe = recipe.model_copy(update={"source": source})
     scanned = scan.with_options(task_runner=scan_threads(recipe, shards_of(recipe)))(recipe)
-    _require_rows(recipe, scanned)
+    _require_rows(recipe, scanned, f"deduplication.references.{number}")
     return ReferenceReport(name=source.name, scan=scanned)
 
 
@@ -79,12 +80,12 @@ def _publish_all(
     return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=duplicates, subsets=published)
 
 
-def _require_rows(recipe: Recipe, scanned: ScanReport) -> None:
+def _require_rows(recipe: Recipe, scanned: ScanReport, key: str = "source") -> None:
     if scanned.quarantined and (recipe.source.on_bad_shard == "fail" or scanned.rows == 0):
         lines = [
             f"{len(scanned.quarantined)} of {scanned.listed_shards} shards cannot be read; nothing was published:",
             *(f"  {bad.error}" for bad in scanned.quarantined),
-            "Mend or fetch them again, or set source.on_bad_shard to 'publish' to go on without them.",
+            f"Mend or fetch them again, or set {key}.on_bad_shard to 'publish' to go on without them.",
         ]
         raise ShardsQuarantined("\n".join(lines))
     if scanned.rows == 0:

@@ -32,8 +32,9 @@ def scan(recipe: Recipe) -> ScanReport:
     shards = shards_of(recipe)
     _refuse_other_columns(recipe, shards)
     ensure_writable(recipe.workspace)
-    for folder in (recipe.workspace / "identities", *recipe.workspace.glob("signals/*")):
-        sweep(folder)
+    for pattern in ("identities", "signals/*", "pairs/*", "contaminated"):
+        for folder in recipe.workspace.glob(pattern):
+            sweep(folder)
     sizes = [shard_size(shard) for shard in shards]
     columns = recipe.source.columns.model_dump()
     groups = in_groups(shards, sizes, recipe.engine.workers)

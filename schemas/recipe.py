@@ -217,7 +217,8 @@ class NearDuplicates(Model):
         0.9,
         ge=0.5,
         le=1,
-        description="Least correlation of two pictures laid over each other, at a sharpness of 16 x 16 pixels [0..1].",
+        description="Least correlation of two pictures laid over each other, at a sharpness of 16 x 16 pixels [0..1]; "
+        "at least 0.95 where they only overlap, 0.98 where there is little to be seen.",
     )
     any_orientation: bool = Field(
         False, description="Also find pictures that were rotated by quarter turns or mirrored; takes 15 times as long."
@@ -268,8 +269,8 @@ class Deduplication(Model):
     )
     priority: list[Priority] = Field(
         ["preferred", "quality", "caption_words"],
-        description="Which of several duplicates is kept: the first in this order, the highest or longest first, at "
-        "last the first in the source.",
+        description="Which of several duplicates is kept, by what in turn: the highest, longest or largest first, of "
+        "ground_resolution the finest, at last the first in the source.",
     )
     preferred: list[Preference] = Field(
         default_factory=list, description="Rows that are kept before others, the first that matches the best."
@@ -429,6 +430,9 @@ class Recipe(Model):
     def _measured(self) -> Self:
         if self.deduplication.exact_pixels and not self.scan.pixel_digest:
             raise ValueError("deduplication.exact_pixels: needs scan.pixel_digest: true, found false")
+        for key in ("exact_pixels", "references"):
+            if getattr(self.deduplication, key) and not self.scan.images:
+                raise ValueError(f"deduplication.{key}: needs scan.images: true, found false")
         return self
 
     @model_validator(mode="after")

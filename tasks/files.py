@@ -39,6 +39,15 @@ def read_parquet_metadata(path: UPath) -> pq.FileMetaData:
         return pq.read_metadata(file)
 
 
+def is_parquet(path: UPath) -> bool:
+    """Return whether ``path`` is there and has the footer of a Parquet file: one that is damaged is made again."""
+    try:
+        read_parquet_metadata(path)
+    except (OSError, pa.ArrowInvalid):  # thrift that makes no sense is an OSError to pyarrow
+        return False
+    return True
+
+
 @contextmanager
 def appearing(path: UPath) -> Iterator[Path]:
     """Yield a local temporary path; on success it is flushed to disk and renamed, or uploaded, to ``path``.

@@ -62,3 +62,13 @@ def nominal_resolution(z: ArrayLike) -> NDArray[np.float64]:
     [128.0, 0.5]
     """
     return np.asarray(np.ldexp(1.0, 17 - np.asarray(z)))
+
+
+def tile_number(z: NDArray[np.uint64], x: NDArray[np.uint64], y: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Number all tiles of all zoom levels up to 31, row by row: 4^z of zoom z, after the (4^z - 1) / 3 of lower zoom.
+
+    >>> tile_number(*(np.array(part, np.uint64) for part in ([0, 1, 2], [0, 1, 0], [0, 1, 0]))).tolist()
+    [0, 4, 5]
+    """
+    lower = ((np.uint64(1) << (np.uint64(2) * z)) - np.uint64(1)) // np.uint64(3)
+    return np.asarray(lower + (y << z) + x)

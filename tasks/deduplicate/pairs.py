@@ -73,7 +73,7 @@ def _shards_of(path: UPath) -> frozenset[str]:
     """Return the signals files whose pairs ``path`` holds; none if it is not there, or damaged."""
     try:
         return frozenset(json.loads(read_parquet_metadata(path).metadata[_SHARDS]))
-    except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError):  # to pyarrow, damaged thrift is an OSError
         return frozenset()
 
 

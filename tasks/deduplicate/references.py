@@ -15,7 +15,7 @@ from schemas.tables import CONTAMINATED, PAIRS_VERSION
 from tasks.deduplicate.pairs import nearness_of
 from tasks.deduplicate.pictures import Pictures, distinct_pictures, read_descriptors
 from tasks.deduplicate.search import near_pairs
-from tasks.files import appearing
+from tasks.files import appearing, is_parquet
 from tasks.signals import load_signals
 
 
@@ -35,13 +35,15 @@ def find_contaminated(
     """
     compared = settings.model_dump(mode="json", include={"exact_bytes", "exact_pixels", "near"})
     sets = [("", scan), *((reference.name, reference.scan) for reference in references)]
-    signals = [[name, *(shard.signals.name for shard in scanned.shards)] for name, scanned in sets]
+    signals = [
+        [name, *((shard.shard if name else "", shard.signals.name) for shard in scanned.shards)]
+        for name, scanned in sets
+    ]  # the names of references' shards too: they may stand in the file
     measured = [shard.signals.parent.name for _, scanned in sets for shard in scanned.shards[:1]]
     key = fingerprint([signals, measured, compared, PAIRS_VERSION])
     path = workspace / "contaminated" / f"{key[:32]}.parquet"
-    if not path.exists():
-        shards = tuple(shard for reference in references for shard in reference.scan.shards)
-        together = ScanReport(shards=shards, listed_shards=len(shards))
+    if not is_parquet(path):
+        together = ScanReport.of([shard for reference in references for shard in reference.scan.shards])
         table = _contaminated(scan, pictures, together, pa.concat_arrays(list(map(_names, references))), settings)
         with appearing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
@@ -53,7 +55,11 @@ def _contaminated(
 ) -> pa.Table:
     copied = np.full(scan.rows, -1, np.int64)  # the row of the reference
     distance, similarity = np.zeros(scan.rows, np.int8), np.ones(scan.rows, np.float32)
-    digests = {"sha256": settings.exact_bytes, "pixels_xxh3": settings.exact_pixels}
+    digests = {
+        "sha256": settings.exact_bytes,
+        "pixels_xxh3": settings.exact_pixels,
+        "signature": settings.near is not None,  # the same picture, however little there is to be seen in it
+    }
     for name in (name for name, wanted in digests.items() if wanted):
         equal = _equal(scan, reference, name)
         copied = np.where(copied < 0, equal, copied)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tasks.deduplicate.hamming import HammingPairs, TooManyPairs, hamming_matches, hamming_pairs
 from tasks.deduplicate.registration import Registrations, similarities
-from tasks.deduplicate.views import FULL, ORIENTATIONS, OVERLAPS, Overlap, View, inverse, turned_hashes
+from tasks.deduplicate.views import FULL, ORIENTATIONS, OVERLAPS, Overlap, inverse, turned_hashes
 from tasks.deduplicate.windows import view_hashes
 from tasks.scan.descriptor import structure_of
 
@@ -28,7 +28,11 @@ PART_SIMILARITY = np.float32(0.95)
 """Least similarity where not all of both pictures is compared: of parts, more pairs are compared, on less ground."""
 
 MAX_CANDIDATES = 2**32
-"""Pairs that are laid over each other, at some 2 microseconds each; more are a sign of a wrong radius."""
+"""Pairs that are laid over each other, at some 2 to 10 microseconds each: hours."""
+
+MAX_NEAR_PAIRS = 2**26
+"""Near-duplicates that are kept: they, and what it takes to sort them, are some 3 GiB. Of n pictures that are all alike
+without being equal, each pair is one: 11,000 are enough."""
 
 _CHUNK = 2**22  # candidates that are compared at a time
 _SAME_GROUND = Overlap(FULL, FULL)
@@ -77,7 +81,7 @@ class _Seen(NamedTuple):
 
 
 class _Groups:
-    """Pictures of equal hashes, taken together: a million that share one cost a million, not a million squared."""
+    """Pictures of equal hashes, taken together, so that a hash is searched for once, however many share it."""
 
     def __init__(self, hashes: NDArray[np.uint64], pictures: NDArray[np.int64]):
         order = np.argsort(hashes, kind="stable")
@@ -108,8 +112,9 @@ class _Join(NamedTuple):
         total = int(ends[-1]) if len(ends) else 0
         if total > MAX_CANDIDATES:
             raise TooManyPairs(
-                f"deduplication.near: {total:,} pairs of pictures have hashes within the radius, more than "
-                f"{MAX_CANDIDATES:,}: too many pictures look alike, as all that are half nodata; lower radius_bits"
+                f"{total:,} pairs of pictures have hashes within the radius, more than {MAX_CANDIDATES:,}: too many "
+                "look alike; lower deduplication.near.radius_bits, or reject them by validation (image_nodata, "
+                "image_blank)"
             )
         for begin in range(0, total, _CHUNK):
             flat = np.arange(begin, min(begin + _CHUNK, total))
@@ -189,13 +194,11 @@ def _overlapping(
     phash: NDArray[np.uint64], fresh: NDArray[np.bool_], descriptors: Descriptors, nearness: Nearness
 ) -> Iterator[NearPairs]:
     numbers = descriptors(np.arange(len(phash)))
-    windows = sorted({view for overlap in OVERLAPS if overlap.b != FULL for view in overlap})
-    seen: dict[View, _Seen] = {FULL: _Seen(phash, np.ones(len(phash), np.bool_))}
-    seen |= {view: _Seen(*part) for view, *part in zip(windows, *view_hashes(numbers, windows), strict=True)}
+    whole = _Seen(phash, np.ones(len(phash), np.bool_))
     for overlap in OVERLAPS:
-        # A crop is looked for once: its hashes are not kept.
-        a = seen[overlap.a] if overlap.a in seen else _Seen(*(part[0] for part in view_hashes(numbers, [overlap.a])))
-        search = _meeting(a, seen[overlap.b], fresh, nearness.radius)
+        views = [view for view in overlap if view != FULL]  # two at a time: all would be more than the descriptors
+        seen = [_Seen(*part) for part in zip(*view_hashes(numbers, views), strict=True)]
+        search = _meeting(seen[0], seen[1] if len(views) > 1 else whole, fresh, nearness.radius)
         yield _confirmed(search, len(phash), lambda rows: numbers[rows], overlap, nearness)
 
 
@@ -224,7 +227,7 @@ def _confirmed(
         named[found.a] = named[found.b] = True
     numbers = descriptors(np.flatnonzero(named))
     position = np.cumsum(named) - 1
-    kept = [NO_PAIRS]
+    kept, pairs_kept = [NO_PAIRS], 0
     asked = np.float32(max(nearness.min_similarity, PART_SIMILARITY if overlap != _SAME_GROUND else 0))
     structure = structure_of(numbers)
     of_picture = np.where(structure < RICH, max(asked, POOR_SIMILARITY), asked)
@@ -237,6 +240,12 @@ def _confirmed(
         near = similarity >= least
         a, b = found.a[near], found.b[near]
         kept.append(NearPairs(np.minimum(a, b), np.maximum(a, b), found.distance[near], similarity[near]))
+        pairs_kept += len(a)
+        if pairs_kept > MAX_NEAR_PAIRS:
+            raise TooManyPairs(
+                f"more than {MAX_NEAR_PAIRS:,} pairs of near-duplicates: thousands of pictures are all alike; "
+                "raise deduplication.near.min_similarity, or reject them by validation (image_nodata, image_blank)"
+            )
     return NearPairs(*(np.concatenate(parts) for parts in zip(*kept, strict=True)))
 
 

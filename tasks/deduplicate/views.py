@@ -22,12 +22,8 @@ _ODD_COLUMNS = np.uint64(0x5555_5555_5555_5555)  # frequencies 1, 3, 5, 7 along 
 _ODD_ROWS = np.uint64(0x00FF_00FF_00FF_00FF)
 
 _WINDOW = 48  # a window is 0.8 of a side
-_MARKS = (
-    0,
-    2,
-    8,
-    12,
-)  # a perfect ruler (Golomb) of length 6: every difference up to 12 in steps of 2 is one of two marks
+# A perfect ruler (Golomb) of length 6: every difference up to 12, in steps of 2, is that of two marks.
+_MARKS = (0, 2, 8, 12)
 _LEAST_COMMON = 0.78  # part of the ground that two views share; a little less than the 0.8 that is promised
 _CROPS = ((55, (0, 2, 5)), (50, (0, 3, 5, 7, 10)))  # sides of a crop, and where it may begin
 _FIXED_POINT = 4096

@@ -15,6 +15,7 @@ from tasks.files import read_parquet
 from tasks.select.election import Group, Near, Nested, elect
 from tasks.select.priority import best_first
 from tasks.signals import load_signals
+from tasks.tiles import tile_number
 
 
 class Duplicates(NamedTuple):
@@ -59,12 +60,13 @@ def _named(
     rows = len(kept)
     reasons, keeper = np.zeros(rows, np.uint64), np.full(rows, -1, np.int64)
     far, alike = np.full(rows, -1, np.int8), np.full(rows, np.nan, np.float32)
-    pictures = (Reason.DUPLICATE_BYTES, Reason.DUPLICATE_PIXELS, Reason.DUPLICATE_NEAR)
-    for reason in pictures:
-        hit = (keepers.get(reason, keeper) >= 0) & (keeper < 0)
-        reasons |= hit * np.uint64(reason.bit)
-        keeper[hit] = keepers[reason][hit] if reason in keepers else -1
-        far[hit], alike[hit] = (distance[hit], similarity[hit]) if reason is Reason.DUPLICATE_NEAR else (0, np.nan)
+    for reason in (Reason.DUPLICATE_BYTES, Reason.DUPLICATE_PIXELS, Reason.DUPLICATE_NEAR):
+        if reason in keepers:
+            hit = (keepers[reason] >= 0) & (keeper < 0)
+            reasons |= hit * np.uint64(reason.bit)
+            keeper[hit] = keepers[reason][hit]
+            far[hit] = distance[hit] if reason is Reason.DUPLICATE_NEAR else 0
+            alike[hit] = similarity[hit] if reason is Reason.DUPLICATE_NEAR else np.nan
     for reason in (Reason.DUPLICATE_TILE, Reason.NESTED_TILE, Reason.DUPLICATE_CAPTION):
         if reason in keepers:
             reasons |= (keepers[reason] >= 0) * np.uint64(reason.bit)
@@ -122,13 +124,7 @@ class _Tiles(NamedTuple):
 def _tiles(scan: ScanReport) -> _Tiles:
     signals = load_signals(scan, ["z", "x", "y"])
     z, x, y = (pc.fill_null(signals[name], 0).to_numpy().astype(np.uint64) for name in ("z", "x", "y"))
-    return _Tiles(_number(z, x, y), signals["x"].is_valid().to_numpy(), z, x, y)
-
-
-def _number(z: NDArray[np.uint64], x: NDArray[np.uint64], y: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Number all tiles of all zoom levels, row by row: 4^z of zoom z, after (4^z - 1) / 3 of lower zoom."""
-    lower = ((np.uint64(1) << (np.uint64(2) * z)) - np.uint64(1)) // np.uint64(3)
-    return lower + (y << z) + x
+    return _Tiles(tile_number(z, x, y), signals["x"].is_valid().to_numpy(), z, x, y)
 
 
 def _nested(tiles: _Tiles) -> Nested:
@@ -141,7 +137,7 @@ def _nested(tiles: _Tiles) -> Nested:
     for outer in np.unique(z)[::-1]:  # from the smallest tiles on
         inside = np.flatnonzero((z > outer) & (parent < 0))
         up = z[inside] - outer
-        wanted = _number(np.full_like(up, outer), x[inside] >> up, y[inside] >> up)
+        wanted = tile_number(np.full_like(up, outer), x[inside] >> up, y[inside] >> up)
         at = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
         parent[inside] = np.where(numbers[at] == wanted, at, -1)
     return Nested(tile, parent)

@@ -53,9 +53,9 @@ def _signal(scan: ScanReport, name: str, sign: int) -> NDArray[np.float64]:
     return sign * values
 
 
-def preference(scan: ScanReport, preferred: Sequence[Preference]) -> NDArray[np.int8]:
+def preference(scan: ScanReport, preferred: Sequence[Preference]) -> NDArray[np.int32]:
     """Return for each row the position of the first preference that it meets, or their number: shape (rows,)."""
-    ranks = np.full(scan.rows, len(preferred), np.int8)
+    ranks = np.full(scan.rows, len(preferred), np.int32)
     fields = sorted({wanted.field for wanted in preferred} - {"shard"})
     begin = 0
     for shard in scan.shards:

@@ -1,8 +1,8 @@
 """Hold the kept rows of a subset against each other: no two may be duplicates by the subset's own recipe."""
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +13,16 @@ from upath import UPath
 
 from schemas.manifest import Manifest
 from schemas.recipe import Deduplication, NearDuplicates, ScanSettings
+from tasks.deduplicate.hamming import TooManyPairs
 from tasks.scan.decode import THUMBNAIL, ImageDefect, decode
 from tasks.scan.descriptor import SIDE, describe, hashes_of
 from tasks.scan.facts import caption_hashes
 from tasks.scan.images import byte_views
 from tasks.source.columns import Layout, facts
+from tasks.tiles import tile_number
 
 _SHOWN = 5  # rows named for each fault
+_TOGETHER = 256  # pictures that are described at a time
 
 
 def check_duplicates(directory: UPath, manifest: Manifest, index: pa.Table) -> Iterator[str]:
@@ -45,27 +48,23 @@ def check_duplicates(directory: UPath, manifest: Manifest, index: pa.Table) -> I
 
 def _check_tiles(index: pa.Table, settings: Deduplication) -> Iterator[str]:
     placed = index.filter(pc.is_valid(index["x"]))
-    tiles = list(zip(*(placed[name].to_pylist() for name in ("z", "x", "y")), strict=True))
-    row_ids = placed["row_id"].to_pylist()
+    z, x, y = (placed[name].to_numpy().astype(np.uint64) for name in ("z", "x", "y"))
+    numbers, first, counts = np.unique(tile_number(z, x, y), return_index=True, return_counts=True)
     if settings.same_tile:
-        twice = [tile for tile, times in Counter(tiles).items() if times > 1]
-        for z, x, y in twice[:_SHOWN]:
-            yield f"index.parquet: tile {z}_{x}_{y} is kept more than once"
+        for at in first[counts > 1][:_SHOWN]:
+            yield f"index.parquet: tile {z[at]}_{x[at]}_{y[at]} is kept more than once"
     if settings.nested_tiles:
-        kept = set(tiles)
-        nested = (
-            (row_id, z, up, x, y)
-            for row_id, (z, x, y) in zip(row_ids, tiles, strict=True)
-            for up in range(1, z + 1)
-            if (z - up, x >> up, y >> up) in kept
-        )
-        for row_id, z, up, x, y in list(nested)[:_SHOWN]:
-            outer = f"{z - up}_{x >> up}_{y >> up}"
-            yield f"index.parquet: row id {row_id} is kept, and so is the tile {outer} around it"
+        for up in range(1, int(z.max(initial=0)) + 1):
+            inner = np.flatnonzero(z >= up)
+            outer = (z[inner] - np.uint64(up), x[inner] >> np.uint64(up), y[inner] >> np.uint64(up))
+            for at in np.flatnonzero(np.isin(tile_number(*outer), numbers))[:_SHOWN]:
+                around = "_".join(str(part[at]) for part in outer)
+                row_id = placed["row_id"][int(inner[at])]
+                yield f"index.parquet: row id {row_id} is kept, and so is the tile {around} around it"
 
 
 def _check_captions(directory: UPath, manifest: Manifest, most: int) -> Iterator[str]:
-    layout = Layout(caption=manifest.source.columns["caption"])
+    layout = Layout(**manifest.source.columns)._replace(image=None)
     hashes = []
     for file in manifest.files:
         if file.path.startswith("data/") and file.rows:
@@ -92,8 +91,14 @@ def _check_pictures(directory: UPath, manifest: Manifest, index: pa.Table, near:
     def descriptors(positions: NDArray[np.int64]) -> NDArray[np.int8]:
         return pictures.descriptors(hashed[positions])
 
-    nearness = nearness_of(near)._replace(overlapping=False)
-    pairs = near_pairs(phash, np.ones(len(phash), np.bool_), descriptors, nearness)
+    # The last bit of a correlation depends on which of two pictures is the first, and here their order is another one.
+    least = min(1.0, near.min_similarity + 1e-6)
+    nearness = nearness_of(near)._replace(overlapping=False, min_similarity=least)
+    try:
+        pairs = near_pairs(phash, np.ones(len(phash), np.bool_), descriptors, nearness)
+    except TooManyPairs as error:
+        yield f"index.parquet: near-duplicates cannot be looked for: {error}"
+        return
     row_ids = index["row_id"].to_numpy()
     for a, b, distance, similarity in list(zip(*pairs, strict=True))[:_SHOWN]:
         both = f"row ids {row_ids[hashed[a]]} and {row_ids[hashed[b]]} are kept"
@@ -117,11 +122,12 @@ class _Pictures:
     def descriptors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """Return the descriptors of rows of the index, shape (n, 256); zeros where the image cannot be had."""
         wanted = set(rows.tolist()) - self.known.keys()
-        if wanted:
-            luma = {row: self._luma(data) for row, data in self._images(wanted)}
+        self.known |= dict.fromkeys(wanted, np.zeros(SIDE**2, np.int8))
+        images = self._images(wanted) if wanted else iter(())
+        while some := list(islice(images, _TOGETHER)):
+            luma = {row: self._luma(data) for row, data in some}
             there = [row for row, thumbnail in luma.items() if thumbnail is not None]
             described = describe(np.array([luma[row] for row in there]).reshape(-1, THUMBNAIL, THUMBNAIL))
-            self.known |= dict.fromkeys(wanted, np.zeros(SIDE**2, np.int8))
             self.known |= zip(there, described.descriptor, strict=True)
         return np.array([self.known[row] for row in rows.tolist()], np.int8).reshape(-1, SIDE**2)
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from upath import UPath
 
-from schemas.manifest import Manifest
+from schemas.manifest import MANIFEST_VERSION, Manifest
 from schemas.reports import DataFile, VerifyReport
 from schemas.tables import INDEX, REJECTED
 from tasks.files import read_parquet, sha256_of
@@ -31,6 +31,10 @@ def verify(directory: UPath) -> VerifyReport:
         manifest = read_manifest(directory)
     except NotASubset as error:
         return VerifyReport(directory=directory, files=0, rows=0, problems=(str(error),))
+    if manifest.manifest_version != MANIFEST_VERSION:
+        told = f"found version {manifest.manifest_version}, expected {MANIFEST_VERSION}"
+        problem = f"{MANIFEST}: {told}: verify it with the release that wrote it, or curate it again"
+        return VerifyReport(directory=directory, files=0, rows=0, problems=(problem,))
     problems = list(_check_files(directory, manifest))
     tables = {}
     for name, schema in (("index.parquet", INDEX), ("rejected.parquet", REJECTED)):

@@ -67,6 +67,6 @@ def test_a_changed_test_set_is_another_subset_and_an_unchanged_one_is_reused(
 def test_a_test_set_that_cannot_be_read_stops_the_run(tmp_path: Path, prefect_server: None) -> None:
     bad = tmp_path / "benchmark.parquet"
     bad.write_bytes(b"PAR1 and nothing more PAR1")
-    with pytest.raises(ShardsQuarantined, match=r"1 of 1 shards cannot be read(.|\n)*benchmark\.parquet"):
+    with pytest.raises(ShardsQuarantined, match=r"1 of 1 shards(.|\n)*deduplication\.references\.0\.on_bad_shard"):
         curate(recipe_with(tmp_path, bad))
     assert list((tmp_path / "home" / "subsets").iterdir()) == []

@@ -45,6 +45,11 @@ def recipe(**changes: Any) -> dict[str, Any]:
         ),
         ({"deduplication": {"near": {"radius_bits": 17}}}, "deduplication.near.radius_bits", "less than or equal to 1"),
         ({"deduplication": {"exact_pixels": True}}, "", "needs scan.pixel_digest: true"),
+        (
+            {"scan": {"images": False}, "deduplication": {"references": [{"name": "b", "path": "x"}]}},
+            "",
+            "deduplication.references: needs scan.images: true",
+        ),
         ({"deduplication": {"references": [{"name": "b"}]}}, "deduplication.references.0.files.path", "Field required"),
         (
             {"deduplication": {"references": [{"name": "b", "path": "x"}] * 2}},

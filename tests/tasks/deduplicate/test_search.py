@@ -179,7 +179,14 @@ def test_candidates_in_many_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch)
 def test_too_many_look_alikes_are_refused_with_a_word_on_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "MAX_CANDIDATES", 20)
     described = describe_all([land(1).resize((n, n)) for n in range(90, 99)])
-    with pytest.raises(TooManyPairs, match="lower radius_bits"):
+    with pytest.raises(TooManyPairs, match=r"lower deduplication\.near\.radius_bits"):
+        found_among(described, UPRIGHT)
+
+
+def test_too_many_near_duplicates_are_refused_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "MAX_NEAR_PAIRS", 35)
+    described = describe_all([land(1).resize((n, n)) for n in range(90, 99)])
+    with pytest.raises(TooManyPairs, match=r"more than 35 pairs .* raise deduplication\.near\.min_similarity"):
         found_among(described, UPRIGHT)
 
 
