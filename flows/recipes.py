@@ -46,10 +46,9 @@ def describe(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False):
         loc = item["loc"]
-        if len(loc) > 1 and loc[0] == "source":  # pydantic names the kind of source, which is no key
-            loc = (loc[0], *loc[2:])
-        if len(loc) > 3 and loc[:2] == ("deduplication", "references"):
-            loc = (*loc[:3], *loc[4:])
+        for place in (("source",), ("deduplication", "references", *loc[2:3])):
+            if loc[: len(place)] == place:  # behind a source pydantic names its kind, which is no key
+                loc = (*place, *loc[len(place) + 1 :])
         where = ".".join(map(str, loc)) or "recipe"
         message = item["msg"].removeprefix("Value error, ")
         found = "" if item["type"] in ("missing", "value_error") else f" (found {item['input']!r})"

@@ -16,7 +16,7 @@ from tasks.files import ensure_writable, sweep
 from tasks.grouping import in_groups, span
 from tasks.scan.stage import ShardOutcome, scan_shards
 from tasks.source.columns import resolve
-from tasks.source.listing import pinned, shards_of
+from tasks.source.listing import pin, shards_of
 from tasks.source.read import read_schema
 from tasks.source.shards import Shard, ShardUnreadable, SourceError, shard_size
 
@@ -28,7 +28,7 @@ def scan(recipe: Recipe) -> ScanReport:
     A shard that cannot be read is quarantined in the report; all others are done.
     """
     logger = get_run_logger()
-    recipe = pinned(recipe)
+    recipe = recipe.model_copy(update={"source": pin(recipe.source)})
     shards = shards_of(recipe)
     _refuse_other_columns(recipe, shards)
     ensure_writable(recipe.workspace)

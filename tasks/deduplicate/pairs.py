@@ -1,7 +1,6 @@
 """The pairs of near-duplicates that the workspace knows of, and how new shards join them."""
 
 import json
-from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from schemas.recipe import NearDuplicates, fingerprint
-from schemas.reports import ScanReport, ShardReport
+from schemas.reports import ScanReport
 from schemas.tables import PAIRS, PAIRS_VERSION
 from tasks.deduplicate.pictures import Pictures, read_descriptors
 from tasks.deduplicate.search import NO_PAIRS, Nearness, NearPairs, near_pairs
@@ -33,8 +32,8 @@ def bring_pairs_up_to_date(
         TooManyPairs: if too many pictures look alike.
     """
     folder = workspace / "pairs" / _key(scan, near)
-    names = [shard.signals.name for shard in scan.shards]
-    path = folder / f"{fingerprint(sorted(set(names)))[:32]}.parquet"
+    names = sorted({shard.signals.name for shard in scan.shards})
+    path = folder / f"{fingerprint(names)[:32]}.parquet"
     if _shards_of(path):
         return path, True
     known, old = _known_pairs(scan, pictures, folder)
@@ -52,7 +51,7 @@ def bring_pairs_up_to_date(
         np.concatenate([known.distance, found.distance])[order],
         np.concatenate([known.similarity, found.similarity])[order],
     ]
-    schema = PAIRS.with_metadata({_SHARDS: json.dumps(sorted(set(names)))})
+    schema = PAIRS.with_metadata({_SHARDS: json.dumps(names)})
     with appearing(path) as temporary:
         pq.write_table(pa.table(columns, schema=schema), temporary, compression="zstd")
     return path, False
@@ -80,14 +79,14 @@ def _shards_of(path: UPath) -> frozenset[str]:
 def _known_pairs(scan: ScanReport, pictures: Pictures, folder: UPath) -> tuple[NearPairs, NDArray[np.bool_]]:
     """Return the pairs that an earlier search has found, and which pictures it has seen."""
     old = np.zeros(len(pictures.signature), np.bool_)
-    best, shared = None, 0
+    best, seen, shared = None, frozenset[str](), 0
     for path in sorted(folder.glob("*.parquet"), key=str):
-        rows = sum(shard.rows for shard in _among(scan.shards, _shards_of(path)))
+        names = _shards_of(path)
+        rows = sum(shard.rows for shard in scan.shards if shard.signals.name in names)
         if rows > shared:
-            best, shared = path, rows
+            best, seen, shared = path, names, rows
     if best is None:
         return NO_PAIRS, old
-    seen = _shards_of(best)
     rows_seen = np.repeat([shard.signals.name in seen for shard in scan.shards], [shard.rows for shard in scan.shards])
     of_row = pictures.of_row[rows_seen]
     old[of_row[of_row >= 0]] = True
@@ -96,10 +95,6 @@ def _known_pairs(scan: ScanReport, pictures: Pictures, folder: UPath) -> tuple[N
     both = (a >= 0) & (b >= 0)
     distance, similarity = (table[name].to_numpy() for name in ("distance", "similarity"))
     return NearPairs(a[both], b[both], distance[both], similarity[both]), old
-
-
-def _among(shards: Sequence[ShardReport], names: frozenset[str]) -> list[ShardReport]:
-    return [shard for shard in shards if shard.signals.name in names]
 
 
 def _positions(pictures: Pictures, old: NDArray[np.bool_], signature: NDArray[np.uint64]) -> NDArray[np.int64]:

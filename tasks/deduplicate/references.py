@@ -60,9 +60,9 @@ def _contaminated(
         "pixels_xxh3": settings.exact_pixels,
         "signature": settings.near is not None,  # the same picture, however little there is to be seen in it
     }
-    for name in (name for name, wanted in digests.items() if wanted):
-        equal = _equal(scan, reference, name)
-        copied = np.where(copied < 0, equal, copied)
+    for name, wanted in digests.items():
+        if wanted:
+            copied = np.where(copied < 0, _equal(scan, reference, name), copied)
     if settings.near is not None and len(pictures.signature):
         near, bits, correlation = _nearest(scan, pictures, reference, settings.near)
         rows = np.flatnonzero((copied < 0) & (pictures.of_row >= 0))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tasks.compiled import compiled, in_threads
 from tasks.deduplicate.views import FULL, GRID, Overlap, unweighed, window_matrix
-from tasks.scan.descriptor import SIDE
+from tasks.scan.descriptor import SIDE, frequency
 
 _FREQUENCIES = 12  # of the ground in common that are compared; finer ones tell more of the registration than of it
 _SHORTEST = 42  # side of the ground in common that is looked at [sixtieths]
@@ -46,8 +46,8 @@ def _windows() -> tuple[Floats, Floats]:
 
 def _emphasis() -> Floats:
     """Return what products of coefficients are weighed with: the frequency, so that each says half of what it could."""
-    along = np.arange(_FREQUENCIES, dtype=np.float64)
-    radial = np.sqrt(np.square(along)[:, None] + np.square(along)[None, :])
+    radial = frequency()[:_FREQUENCIES, :_FREQUENCIES]
+    radial[0, 0] = 0.0  # the mean of the part says nothing
     emphasis: Floats = np.rint(4096 * radial).astype(np.float32) / np.float32(4096)
     return emphasis
 
@@ -94,26 +94,23 @@ def _load(descriptor: NDArray[np.int8], scale: Floats, orientation: int, out: Fl
 
 
 @compiled
+def _multiply(left: Floats, right: Floats, out: Floats) -> None:
+    """Fill ``out`` with the product of two matrices. The inner loop runs along rows, so that it is vectorised."""
+    out[:] = np.float32(0)
+    for i in range(left.shape[0]):
+        for j in range(left.shape[1]):
+            weight = left[i, j]
+            for k in range(right.shape[1]):
+                out[i, k] += weight * right[j, k]
+
+
+@compiled
 def _look(
     numbers: Floats, top: int, height: int, left: int, width: int, tables: _Tables, between: Floats, out: Floats
 ) -> None:
-    """Fill ``out`` with the coefficients of a part of a picture. Loops run along rows, so that they are vectorised."""
-    rows = tables[0][top, height - _SHORTEST]
-    columns = tables[1][left, width - _SHORTEST]
-    for i in range(_FREQUENCIES):
-        for k in range(SIDE):
-            between[i, k] = np.float32(0)
-        for j in range(SIDE):
-            weight = rows[i, j]
-            for k in range(SIDE):
-                between[i, k] += weight * numbers[j, k]
-    for i in range(_FREQUENCIES):
-        for k in range(_FREQUENCIES):
-            out[i, k] = np.float32(0)
-        for j in range(SIDE):
-            weight = between[i, j]
-            for k in range(_FREQUENCIES):
-                out[i, k] += weight * columns[j, k]
+    """Fill ``out`` with the coefficients of a part of a picture."""
+    _multiply(tables[0][top, height - _SHORTEST], numbers, between)
+    _multiply(between, tables[1][left, width - _SHORTEST], out)
 
 
 @compiled
@@ -159,7 +156,8 @@ def _cropped(a: Floats, b: Floats, top: int, left: int, side: int, work: _Work) 
     return _correlate(seen_a, seen_b, tables[2], sums)
 
 
-_SHIFTS = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)], np.int64)
+# Steps of a registration: down, right, and the side of a crop.
+_SHIFTS = np.array([(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0)], np.int64)
 _RESIZES = np.array(
     [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 1, -1), (1, 0, -1), (1, 1, -1), (0, 0, 1),
      (-1, 0, 1), (0, -1, 1), (-1, -1, 1)], np.int64,
@@ -167,37 +165,24 @@ _RESIZES = np.array(
 
 
 @compiled
-def _climb_shifts(a: Floats, b: Floats, down: int, right: int, enough: np.float32, work: _Work) -> np.float32:
-    best = _shifted(a, b, down, right, work)
+def _climb(
+    a: Floats, b: Floats, down: int, right: int, side: int, crop: bool, enough: np.float32, work: _Work
+) -> np.float32:
+    """Return the best correlation on the way uphill from a crop of that side or, for none, from a shift."""
+    moves = _RESIZES if crop else _SHIFTS
+    best = _cropped(a, b, down, right, side, work) if crop else _shifted(a, b, down, right, work)
     for _ in range(_STEPS):
         if best >= enough or best < enough - np.float32(_HOPELESS):
             break
         at = -1
-        for number in range(len(_SHIFTS)):
-            found = _shifted(a, b, down + _SHIFTS[number, 0], right + _SHIFTS[number, 1], work)
+        for number in range(len(moves)):
+            top, left, length = down + moves[number, 0], right + moves[number, 1], side + moves[number, 2]
+            found = _cropped(a, b, top, left, length, work) if crop else _shifted(a, b, top, left, work)
             if found > best:
                 best, at = found, number
         if at < 0:
             break
-        down, right = down + _SHIFTS[at, 0], right + _SHIFTS[at, 1]
-    return best
-
-
-@compiled
-def _climb_crops(a: Floats, b: Floats, top: int, left: int, side: int, enough: np.float32, work: _Work) -> np.float32:
-    best = _cropped(a, b, top, left, side, work)
-    for _ in range(_STEPS):
-        if best >= enough or best < enough - np.float32(_HOPELESS):
-            break
-        at = -1
-        for number in range(len(_RESIZES)):
-            move = _RESIZES[number]
-            found = _cropped(a, b, top + move[0], left + move[1], side + move[2], work)
-            if found > best:
-                best, at = found, number
-        if at < 0:
-            break
-        top, left, side = top + _RESIZES[at, 0], left + _RESIZES[at, 1], side + _RESIZES[at, 2]
+        down, right, side = down + moves[at, 0], right + moves[at, 1], side + moves[at, 2]
     return best
 
 
@@ -218,12 +203,10 @@ def _register(
     for pair in range(len(a)):
         _load(descriptors[a[pair]], scale, 0, first)
         _load(descriptors[b[pair]], scale, orientation[pair], second)
-        if crop:
-            found[pair] = _climb_crops(first, second, start[0], start[1], start[2], enough[pair], work)
-            continue
-        best = _climb_shifts(first, second, start[0], start[1], enough[pair], work)
-        if start[0] == 0 and start[1] == 0 and enough[pair] - np.float32(_HOPELESS) <= best < enough[pair]:
-            best = max(best, _climb_crops(first, second, 1, 1, GRID - 2, enough[pair], work))
+        best = _climb(first, second, start[0], start[1], start[2], crop, enough[pair], work)
+        shifted = start[0] != 0 or start[1] != 0
+        if not crop and not shifted and enough[pair] - np.float32(_HOPELESS) <= best < enough[pair]:
+            best = max(best, _climb(first, second, 1, 1, GRID - 2, True, enough[pair], work))
             if best < enough[pair]:
-                best = max(best, _climb_crops(second, first, 1, 1, GRID - 2, enough[pair], work))
+                best = max(best, _climb(second, first, 1, 1, GRID - 2, True, enough[pair], work))
         found[pair] = best

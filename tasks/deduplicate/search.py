@@ -161,9 +161,8 @@ def _upright(phash: NDArray[np.uint64], fresh: NDArray[np.bool_], radius: int) -
         return _turned(phash, fresh, 0, radius)
     groups = _Groups(phash, np.arange(len(phash)))
     shared = np.flatnonzero(np.diff(groups.start) > 1).astype(np.int32)
-    pairs = hamming_pairs(groups.values, radius)
-    joins = [_Join(HammingPairs(shared, shared, np.zeros(len(shared), np.int8)), groups, groups)]
-    joins.append(_Join(HammingPairs(*pairs), groups, groups))
+    same = HammingPairs(shared, shared, np.zeros(len(shared), np.int8))
+    joins = [_Join(pairs, groups, groups) for pairs in (same, hamming_pairs(groups.values, radius))]
 
     def candidates() -> Iterator[_Candidates]:
         for join in joins:

@@ -11,7 +11,9 @@ from upath import UPath
 from schemas.reasons import Reason
 from schemas.recipe import Deduplication
 from schemas.reports import DeduplicateReport, ScanReport
+from tasks.deduplicate.pictures import distinct_pictures
 from tasks.files import read_parquet
+from tasks.scan.images import byte_matrix
 from tasks.select.election import Group, Near, Nested, elect
 from tasks.select.priority import best_first
 from tasks.signals import load_signals
@@ -37,12 +39,13 @@ def find_keepers(
         kinds[Reason.DUPLICATE_BYTES] = Group(_equal_digests(scan), 1)
     if settings.exact_pixels:
         kinds[Reason.DUPLICATE_PIXELS] = Group(_equal_numbers(scan, "pixels_xxh3"), 1)
-    if settings.same_tile:
-        kinds[Reason.DUPLICATE_TILE] = Group(_codes(*_tiles(scan)[:2]), 1)
+    tiles = _tiles(scan) if settings.same_tile or settings.nested_tiles else None
+    if tiles and settings.same_tile:
+        kinds[Reason.DUPLICATE_TILE] = Group(_codes(tiles.number, tiles.placed), 1)
     if settings.caption_copies is not None:
         kinds[Reason.DUPLICATE_CAPTION] = Group(_equal_numbers(scan, "caption_xxh3"), settings.caption_copies)
     near = None if found.path is None else _near(scan, found.path)
-    nested = None if settings.nested_tiles is None else _nested(_tiles(scan))
+    nested = _nested(tiles) if tiles and settings.nested_tiles else None
     order = best_first(scan, settings)
     election = elect(order[passed[order]], scan.rows, groups=list(kinds.values()), near=near, nested=nested)
     keepers = dict(zip(kinds, election.groups, strict=True))
@@ -75,13 +78,12 @@ def _named(
 
 
 def _near(scan: ScanReport, path: UPath) -> Near:
-    signature = load_signals(scan, ["signature"])["signature"]
-    pairs = read_parquet(path)
-    values, inverse = np.unique(signature.drop_null().to_numpy(), return_inverse=True)
-    node = np.full(len(signature), -1, np.int32)
-    node[signature.is_valid().to_numpy()] = inverse
-    a, b = (np.searchsorted(values, pairs[name].to_numpy()).astype(np.int32) for name in ("signature_a", "signature_b"))
-    return Near(node, a, b, pairs["distance"].to_numpy(), pairs["similarity"].to_numpy())
+    pictures, pairs = distinct_pictures(scan), read_parquet(path)
+    a, b = (
+        np.searchsorted(pictures.signature, pairs[name].to_numpy()).astype(np.int32)
+        for name in ("signature_a", "signature_b")
+    )
+    return Near(pictures.of_row.astype(np.int32), a, b, pairs["distance"].to_numpy(), pairs["similarity"].to_numpy())
 
 
 def _equal_numbers(scan: ScanReport, name: str) -> NDArray[np.int32]:
@@ -92,8 +94,8 @@ def _equal_numbers(scan: ScanReport, name: str) -> NDArray[np.int32]:
 def _equal_digests(scan: ScanReport) -> NDArray[np.int32]:
     """Return a number for each SHA-256 that several rows have; whole digests are compared where 8 bytes are equal."""
     column = load_signals(scan, ["sha256"])["sha256"].combine_chunks()
-    data = np.frombuffer(column.buffers()[1] or b"", np.uint64)[4 * column.offset : 4 * (column.offset + len(column))]
-    codes = _codes(data[::4], column.is_valid().to_numpy(zero_copy_only=False))
+    heads = np.ascontiguousarray(byte_matrix(column)[:, :8]).view(np.uint64)[:, 0]
+    codes = _codes(heads, column.is_valid().to_numpy(zero_copy_only=False))
     rows = np.flatnonzero(codes >= 0)
     if len(rows):
         indices = column.take(pa.array(rows)).dictionary_encode().indices.to_numpy()

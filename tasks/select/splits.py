@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tasks.scan.images import byte_matrix
+
 
 def identify_rows(sha256: pa.ChunkedArray, img_name_xxh3: pa.ChunkedArray) -> NDArray[np.uint64]:
     """Return what each row's split is drawn by: its image, where there is none its name, else its place in the source.
@@ -16,9 +18,7 @@ def identify_rows(sha256: pa.ChunkedArray, img_name_xxh3: pa.ChunkedArray) -> ND
         img_name_xxh3: uint64, null where a row has no name.
     """
     digests = pc.fill_null(sha256, bytes(32)).combine_chunks()
-    data = np.frombuffer(digests.buffers()[1] or b"", np.uint8)[digests.offset * 32 :]
-    heads = data[: len(digests) * 32].reshape(-1, 32)[:, :8]
-    image = np.ascontiguousarray(heads).view(">u8")[:, 0].astype(np.uint64)
+    image = np.ascontiguousarray(byte_matrix(digests)[:, :8]).view(">u8")[:, 0].astype(np.uint64)
     name = pc.fill_null(img_name_xxh3, 0).to_numpy()
     place = np.arange(len(image), dtype=np.uint64)
     unnamed = np.where(img_name_xxh3.is_null().to_numpy(), place, name)
