@@ -17,11 +17,10 @@ from tasks.deduplicate.hamming import TooManyPairs
 from tasks.scan.decode import THUMBNAIL, ImageDefect, decode
 from tasks.scan.descriptor import SIDE, describe, hashes_of
 from tasks.scan.facts import caption_hashes
-from tasks.scan.images import byte_views
 from tasks.source.columns import Layout, facts
 from tasks.tiles import tile_number
+from tasks.verify.data import SHOWN, data_files, image_views
 
-_SHOWN = 5  # rows named for each fault
 _TOGETHER = 256  # pictures that are described at a time
 
 
@@ -37,7 +36,7 @@ def check_duplicates(directory: UPath, manifest: Manifest, index: pa.Table) -> I
         counts = index["sha256"].drop_null().value_counts()
         twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
         if len(twice):
-            yield f"index.parquet: kept more than once: image {', '.join(d.hex() for d in twice[:_SHOWN].to_pylist())}"
+            yield f"index.parquet: kept more than once: image {', '.join(d.hex() for d in twice[:SHOWN].to_pylist())}"
     if settings.same_tile or settings.nested_tiles:
         yield from _check_tiles(index, settings)
     if settings.caption_copies is not None:
@@ -51,13 +50,13 @@ def _check_tiles(index: pa.Table, settings: Deduplication) -> Iterator[str]:
     z, x, y = (placed[name].to_numpy().astype(np.uint64) for name in ("z", "x", "y"))
     numbers, first, counts = np.unique(tile_number(z, x, y), return_index=True, return_counts=True)
     if settings.same_tile:
-        for at in first[counts > 1][:_SHOWN]:
+        for at in first[counts > 1][:SHOWN]:
             yield f"index.parquet: tile {z[at]}_{x[at]}_{y[at]} is kept more than once"
     if settings.nested_tiles:
         for up in range(1, int(z.max(initial=0)) + 1):
             inner = np.flatnonzero(z >= up)
             outer = (z[inner] - np.uint64(up), x[inner] >> np.uint64(up), y[inner] >> np.uint64(up))
-            for at in np.flatnonzero(np.isin(tile_number(*outer), numbers))[:_SHOWN]:
+            for at in np.flatnonzero(np.isin(tile_number(*outer), numbers))[:SHOWN]:
                 around = "_".join(str(part[at]) for part in outer)
                 row_id = placed["row_id"][int(inner[at])]
                 yield f"index.parquet: row id {row_id} is kept, and so is the tile {around} around it"
@@ -100,7 +99,7 @@ def _check_pictures(directory: UPath, manifest: Manifest, index: pa.Table, near:
         yield f"index.parquet: near-duplicates cannot be looked for: {error}"
         return
     row_ids = index["row_id"].to_numpy()
-    for a, b, distance, similarity in list(zip(*pairs, strict=True))[:_SHOWN]:
+    for a, b, distance, similarity in list(zip(*pairs, strict=True))[:SHOWN]:
         both = f"row ids {row_ids[hashed[a]]} and {row_ids[hashed[b]]} are kept"
         yield f"index.parquet: {both}, {distance} bits apart and {similarity:.2f} alike: near-duplicates by the recipe"
     for row, descriptor in pictures.known.items():
@@ -145,24 +144,11 @@ class _Pictures:
         for split in self._manifest.splits:
             rows = np.flatnonzero(self._split == split)
             done = 0
-            for file in self._manifest.files:
-                if not file.path.startswith(f"data/{split}-"):
-                    continue
-                here = rows[done : done + (file.rows or 0)]
+            for file in data_files(self._manifest, split):
+                here = rows[done : done + (file.rows or 0)].tolist()
                 done += len(here)
-                if wanted.isdisjoint(here.tolist()):
+                if wanted.isdisjoint(here):
                     continue
                 with suppress(OSError, pa.ArrowException, KeyError):  # said where the file itself is checked
-                    yield from self._images_of(self._directory / file.path, image, here, wanted)
-
-    def _images_of(
-        self, path: UPath, image: str, rows: NDArray[np.int64], wanted: set[int]
-    ) -> Iterator[tuple[int, memoryview | None]]:
-        done = 0
-        with path.open("rb") as opened, pq.ParquetFile(opened) as parquet:
-            for batch in parquet.iter_batches(batch_size=256, columns=[image]):
-                views = byte_views(pc.struct_field(batch.column(image), "bytes"))
-                for row, view in zip(rows[done : done + len(views)].tolist(), views, strict=False):
-                    if row in wanted:
-                        yield row, view
-                done += len(views)
+                    views = zip(here, image_views(self._directory / file.path, image), strict=False)
+                    yield from ((row, view) for row, view in views if row in wanted)

@@ -6,19 +6,16 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from upath import UPath
 
 from schemas.manifest import MANIFEST_VERSION, Manifest
 from schemas.reports import DataFile, VerifyReport
 from schemas.tables import INDEX, REJECTED
-from tasks.files import read_parquet, sha256_of
-from tasks.scan.images import byte_views
+from tasks.files import read_parquet, read_parquet_metadata, sha256_of
+from tasks.verify.data import SHOWN, data_files, image_views
 from tasks.verify.duplicates import check_duplicates
 from tasks.write.staging import MANIFEST, RUN, NotASubset, read_manifest
-
-_SHOWN = 5  # rows named for each fault
 
 
 def verify(directory: UPath) -> VerifyReport:
@@ -102,12 +99,11 @@ def _check_data(directory: UPath, manifest: Manifest, index: pa.Table) -> Iterat
     for split, rows in manifest.splits.items():
         expected = index.filter(pc.equal(index["split"], split))
         done = 0
-        for file in manifest.files:
-            if file.path.startswith(f"data/{split}-"):
-                digests = expected["sha256"].slice(done, file.rows or 0).to_pylist()
-                row_ids = expected["row_id"].slice(done, file.rows or 0).to_numpy()
-                yield from _check_images(directory / file.path, file, image, digests, row_ids)
-                done += file.rows or 0
+        for file in data_files(manifest, split):
+            digests = expected["sha256"].slice(done, file.rows or 0).to_pylist()
+            row_ids = expected["row_id"].slice(done, file.rows or 0).to_numpy()
+            yield from _check_images(directory / file.path, file, image, digests, row_ids)
+            done += file.rows or 0
         if not done == rows == len(expected):
             found = f"{done:,} rows in data files, {len(expected):,} in index.parquet"
             yield f"split {split}: {found}, expected {rows:,}"
@@ -119,16 +115,14 @@ def _check_images(
     """Hold a data file's rows and, where the scan read them, its images against the index."""
     row = 0
     try:
-        with path.open("rb") as opened, pq.ParquetFile(opened) as parquet:
-            if image is None:
-                row = parquet.metadata.num_rows
-            for batch in parquet.iter_batches(batch_size=256, columns=[image]) if image is not None else ():
-                for view in byte_views(pc.struct_field(batch.column(image), "bytes")):
-                    digest = hashlib.sha256(view).digest() if view else None
-                    if row < len(digests) and digest != digests[row]:
-                        where = f"{file.path}: row {row} (row id {row_ids[row]})"
-                        yield f"{where}: the image is not the one in index.parquet"
-                    row += 1
+        if image is None:
+            row = read_parquet_metadata(path).num_rows
+        for view in image_views(path, image) if image is not None else ():
+            digest = hashlib.sha256(view).digest() if view else None
+            if row < len(digests) and digest != digests[row]:
+                where = f"{file.path}: row {row} (row id {row_ids[row]})"
+                yield f"{where}: the image is not the one in index.parquet"
+            row += 1
     except (OSError, pa.ArrowException, KeyError) as error:
         yield f"{file.path}: from row {row} on: {error}"
         return
@@ -137,5 +131,5 @@ def _check_images(
 
 
 def _some(row_ids: NDArray[np.int64]) -> str:
-    more = f" and {len(row_ids) - _SHOWN:,} more" if len(row_ids) > _SHOWN else ""
-    return ", ".join(map(str, row_ids[:_SHOWN])) + more
+    more = f" and {len(row_ids) - SHOWN:,} more" if len(row_ids) > SHOWN else ""
+    return ", ".join(map(str, row_ids[:SHOWN])) + more
