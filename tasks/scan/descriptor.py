@@ -28,8 +28,8 @@ level gives."""
 
 LEAST_STRUCTURE = 11
 """Structure below which a picture is plain, without descriptor and hash: it could not be told from others of its kind,
-as open sea with a gradient, a shore along one edge, one islet. Of the demo's maps a tenth are plain, of 214 aerial
-tiles one is; see also :data:`tasks.deduplicate.search.ENOUGH_STRUCTURE`."""
+as open sea with a gradient, a shore along one edge, one islet. Of the demo's 1,803 pictures 271 are plain, of 214
+aerial tiles one is; see also :data:`tasks.deduplicate.search.ENOUGH_STRUCTURE`."""
 
 _HALF = THUMBNAIL // 2  # the picture is halved first: 32 samples are enough for 15 half-waves
 _FIXED_POINT = 4096  # the cosines are rounded to multiples of 1/4096
