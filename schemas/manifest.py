@@ -1,15 +1,15 @@
 """The manifest: what a subset is, sealed, with no word on when or where it was made (that is in run.json)."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
 
 from schemas.base import Model
 from schemas.reasons import Reason
 from schemas.recipe import fingerprint
-from schemas.reports import DataFile, Funnel, QuarantinedShard, ReasonCount
+from schemas.reports import DataFile, Funnel, QuarantinedShard, ReasonCount, Threshold
 
-MANIFEST_VERSION = 3
+MANIFEST_VERSION = 4
 
 
 class ShardIdentity(Model):
@@ -30,11 +30,28 @@ class SourceIdentity(Model):
     split: str
     revision: str | None
     licence: str | None
+    terms: str | None = None
     citation: str | None
+    authorization: str | None = Field(None, description="To pass pictures and captions on, where the licence does not.")
     columns: dict[str, str] = Field(description="Column of the source that holds each fact, and the image.")
     rows: NonNegativeInt
     shards: tuple[ShardIdentity, ...]
     quarantined: tuple[QuarantinedShard, ...]
+
+
+class Column(Model):
+    """One column of the data files."""
+
+    name: str
+    dtype: str = Field(description="Arrow type.")
+
+
+class DataColumns(Model):
+    """The columns of the data files, in order, and which of them hold the facts."""
+
+    columns: tuple[Column, ...]
+    facts: dict[str, str] = Field(description="Column that holds each fact, and the image, by Git-10M's names.")
+    arrow: str = Field(description="The Arrow schema with the Hub's features, as an IPC message in base64.")
 
 
 class Manifest(Model):
@@ -44,17 +61,28 @@ class Manifest(Model):
     subset: str
     recipe: dict[str, Any] = Field(description="All of the recipe that can change a byte of this subset.")
     recipe_sha256: str = Field(description="SHA-256 of `recipe` as canonical JSON.")
-    min_score: float | None = Field(description="The quality threshold as a number, quantiles resolved.")
+    mode: Literal["data", "index"] = Field("data", description="`index`: the data files are not here.")
+    thresholds: tuple[Threshold, ...] = Field((), description="Thresholds on scores and signals as numbers.")
     source: SourceIdentity
     references: tuple[SourceIdentity, ...] = Field((), description="Sets of pictures no copy of which is kept.")
     funnel: Funnel
     reasons: tuple[ReasonCount, ...]
     flags: tuple[ReasonCount, ...]
     rules_off: tuple[Reason, ...] = Field(description="Rules that held no row to account: the column is absent.")
-    splits: dict[str, NonNegativeInt]
+    splits: dict[str, NonNegativeInt] = Field(description="Kept rows of each split.")
+    columns: DataColumns = Field(description="The columns of the data files.")
+    indexed: tuple[DataFile, ...] = Field(
+        (), description="The data files that an index stands for, where they are known; else none."
+    )
     files: tuple[DataFile, ...] = Field(description="Every file of the subset but this one and run.json.")
     versions: dict[str, str] = Field(description="Versions of all that can change a byte.")
     seal: str = Field("", description="SHA-256 of this manifest as canonical JSON, this field left empty.")
+
+    @property
+    def min_score(self) -> float | None:
+        """The quality threshold as a number; None where there is none, or one for each zoom level."""
+        scores = (limit.value for limit in self.thresholds if limit.key.startswith("quality."))
+        return next(scores, None)
 
     def sealed(self) -> Self:
         """Return a copy whose ``seal`` is right."""

@@ -12,6 +12,14 @@ class Stage(StrEnum):
     QUALITY = "quality"
     CAPTION = "caption length"
     PLACE = "place and resolution"
+    PICTURE = "picture"
+    LISTS = "lists"
+    SPLITS = "splits"
+    SAMPLING = "sampling"
+
+
+OPTIONAL = frozenset({Stage.PICTURE, Stage.LISTS, Stage.SPLITS, Stage.SAMPLING})
+"""Stages that most subsets do without."""
 
 
 class Reason(StrEnum):
@@ -54,6 +62,22 @@ class Reason(StrEnum):
     RESOLUTION_OUTSIDE = "resolution_outside"
     GROUND_RESOLUTION_OUTSIDE = "ground_resolution_outside"
     BBOX_OUTSIDE = "bbox_outside"
+    AREA_OUTSIDE = "area_outside"
+    BYTE_LENGTH_OUTSIDE = "byte_length_outside"
+    WIDTH_OUTSIDE = "width_outside"
+    HEIGHT_OUTSIDE = "height_outside"
+    LUMA_MEAN_OUTSIDE = "luma_mean_outside"
+    LUMA_STD_OUTSIDE = "luma_std_outside"
+    NODATA_FRACTION_OUTSIDE = "nodata_fraction_outside"
+    SHARPNESS_OUTSIDE = "sharpness_outside"
+    STRUCTURE_OUTSIDE = "structure_outside"
+    NOT_INCLUDED = "not_included"
+    EXCLUDED = "excluded"
+    SPLIT_STRADDLED = "split_straddled"
+    SPLIT_BORDER = "split_border"
+    TOP_MISSED = "top_missed"
+    NOT_DRAWN = "not_drawn"
+    OVER_SIZE = "over_size"
 
     @property
     def stage(self) -> Stage:
@@ -154,6 +178,30 @@ _FACTS: dict[Reason, _Facts] = {
         Stage.PLACE, "The true ground resolution is outside the range, or absent.", "ground_resolution_m"
     ),
     Reason.BBOX_OUTSIDE: _Facts(Stage.PLACE, "The tile's centre is outside the bounding box, or absent."),
+    Reason.AREA_OUTSIDE: _Facts(Stage.PLACE, "The tile's centre is outside the area's polygons, or absent."),
+    Reason.BYTE_LENGTH_OUTSIDE: _Facts(
+        Stage.PICTURE, "The size of the image file is outside the range.", "byte_length"
+    ),
+    Reason.WIDTH_OUTSIDE: _Facts(Stage.PICTURE, "The width is outside the range.", "width"),
+    Reason.HEIGHT_OUTSIDE: _Facts(Stage.PICTURE, "The height is outside the range.", "height"),
+    Reason.LUMA_MEAN_OUTSIDE: _Facts(Stage.PICTURE, "The mean brightness is outside the range.", "luma_mean"),
+    Reason.LUMA_STD_OUTSIDE: _Facts(Stage.PICTURE, "The contrast is outside the range.", "luma_std"),
+    Reason.NODATA_FRACTION_OUTSIDE: _Facts(
+        Stage.PICTURE, "The part without data is outside the range.", "nodata_fraction"
+    ),
+    Reason.SHARPNESS_OUTSIDE: _Facts(Stage.PICTURE, "The sharpness is outside the range.", "sharpness"),
+    Reason.STRUCTURE_OUTSIDE: _Facts(
+        Stage.PICTURE, "What is to be seen is spread over too little or too much.", "structure"
+    ),
+    Reason.NOT_INCLUDED: _Facts(Stage.LISTS, "The row is not in the list of rows to include."),
+    Reason.EXCLUDED: _Facts(Stage.LISTS, "The row is in the list of rows to exclude."),
+    Reason.SPLIT_STRADDLED: _Facts(
+        Stage.SPLITS, "The tile is larger than the blocks of which splits are made, or a copy is in another split.", "z"
+    ),
+    Reason.SPLIT_BORDER: _Facts(Stage.SPLITS, "The tile is too near to another split's ground.", "z"),
+    Reason.TOP_MISSED: _Facts(Stage.SAMPLING, "Better rows make up the top."),
+    Reason.NOT_DRAWN: _Facts(Stage.SAMPLING, "The row, or the row that it is a copy of, was not drawn."),
+    Reason.OVER_SIZE: _Facts(Stage.SAMPLING, "The subset has its largest size without the row."),
 }
 
 REASONS: tuple[Reason, ...] = tuple(Reason)

@@ -4,101 +4,16 @@ import hashlib
 import json
 import os
 from collections import Counter
-from pathlib import PurePath
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.base import Location, Model
-
-Action = Literal["reject", "flag", "ignore"]
-"""What becomes of a row that breaks a validation rule: not kept; kept and marked; not looked at."""
-
-SafeName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$"), Field(examples=["high-quality"])
-]
-"""Lower-case letters, digits, ``-`` and ``_``: the same folder name on every file system and object store."""
-
-SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$"), Field(examples=["train"])]
-"""A split as `datasets` can name it: lower-case letters, digits and ``_``."""
+from schemas.source import WHEREABOUTS, Source, with_kind
+from schemas.subset import Seed, Subset
+from schemas.thresholds import Action, ScoreRange, ZoomRange
 
 ImageFormat = Literal["JPEG", "PNG", "WEBP", "TIFF"]
-
-
-SourceFormat = Literal["save_to_disk", "arrow", "parquet", "webdataset", "imagefolder"]
-"""How a source lies in its files."""
-
-
-class Columns(Model):
-    """Which column of the source holds each fact; null: the one with Git-10M's name, or found by itself; "": none.
-
-    A dot names a field of a struct column, as in ``json.score``.
-    """
-
-    image: str | None = Field(None, description="The picture: struct<bytes, path> or plain binary.")
-    img_name: str | None = Field(None, description="The picture's name.")
-    img_quality_score: str | None = Field(None, description="The quality score, a number.")
-    caption: str | None = Field(None, description="The caption; by itself `caption`, `text` or `txt`.")
-    caption_length: str | None = Field(None, description="The declared length of the caption [words].")
-    resolution: str | None = Field(None, description="The declared resolution [m/pixel].")
-    Google_location: str | None = Field(None, description="The tile, z_x_y.")
-
-
-class _Source(Model):
-    """What any source has, and the terms that travel with it."""
-
-    format: SourceFormat | None = Field(None, description="How it lies in its files; null: found by itself.")
-    split: str = Field("train", min_length=1, description="The split to read.")
-    columns: Columns = Field(default_factory=Columns, description="The columns to read; null: found by themselves.")
-    name: str = Field(min_length=1, description="The source's name in manifests, cards and run names.")
-    revision: str | None = Field(None, description="The source's revision, if it has one; recorded in the manifest.")
-    licence: str | None = Field(
-        None,
-        min_length=1,
-        description="SPDX identifier of the source's licence, CC-BY-NC-ND-4.0 for Git-10M; null: not given.",
-    )
-    citation: str | None = Field(None, description="How to cite the source; copied to manifest and card.")
-    on_bad_shard: Literal["fail", "publish"] = Field(
-        "fail",
-        description="When a shard cannot be read: 'fail' scans the rest and publishes nothing; "
-        "'publish' goes on without it and names it in the manifest.",
-    )
-
-
-class FileSource(_Source):
-    """Files: local, or on any object store that `fsspec` reads."""
-
-    kind: Literal["files"] = Field("files", description="Files; the default.")
-    path: str = Field(min_length=1, description="Folder, file or glob: a local path, or a URL as s3://bucket/folder.")
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _as_text(cls, path: Any) -> Any:
-        return str(path) if isinstance(path, PurePath) else path
-
-
-class HubSource(_Source):
-    """A data set of the Hugging Face Hub; your token is read from HF_TOKEN or the login's file, never from here."""
-
-    kind: Literal["hub"] = Field(description="A data set of the Hub.")
-    path: str = Field(
-        pattern=r"^[\w.-]+/[\w.-]+$", description="The data set's id: owner/name.", examples=["lcybuaa/Git-10M"]
-    )
-    revision: str | None = Field(
-        None, description="Branch, tag or commit; null: main. The manifest records the commit it stood for."
-    )
-
-
-Source = Annotated[FileSource | HubSource, Field(discriminator="kind")]
-
-
-def _with_kind(source: Any) -> Any:
-    """Return what a person wrote for a source, its kind put in: files, where it says none."""
-    return {"kind": "files"} | source if isinstance(source, dict) else source
-
-
-_WHEREABOUTS = {"kind", "path", "on_bad_shard"}
-"""What of a source no byte of a subset depends on."""
 
 
 class ScanSettings(Model):
@@ -161,29 +76,6 @@ class ValidationRules(Model):
     resolution_mismatch: Action = Field("flag", description="resolution is not 2^(17-z) metres a pixel.")
     img_name_missing: Action = Field("reject", description="The row has no img_name.")
     img_name_repeated: Action = Field("flag", description="An earlier row has the same img_name.")
-
-
-class _Range(Model):
-    @model_validator(mode="after")
-    def _not_empty(self) -> Self:
-        low, high = (getattr(self, end) for end in ("min", "max"))
-        if low is not None and high is not None and low > high:
-            raise ValueError(f"empty range: min {low} is above max {high}; expected min <= max")
-        return self
-
-
-class ScoreRange(_Range):
-    """A range of quality scores, both ends included."""
-
-    min: float | None = Field(None, allow_inf_nan=False, description="Lowest score; null: no lower limit.")
-    max: float | None = Field(None, allow_inf_nan=False, description="Highest score; null: no upper limit.")
-
-
-class ZoomRange(_Range):
-    """A range of zoom levels, both ends included."""
-
-    min: int | None = Field(None, ge=0, le=30, description="Lowest zoom level; null: no lower limit.")
-    max: int | None = Field(None, ge=0, le=30, description="Highest zoom level; null: no upper limit.")
 
 
 class Validation(Model):
@@ -279,7 +171,7 @@ class Deduplication(Model):
     @field_validator("references", mode="before")
     @classmethod
     def _files_by_default(cls, references: Any) -> Any:
-        return [_with_kind(source) for source in references] if isinstance(references, list) else references
+        return [with_kind(source) for source in references] if isinstance(references, list) else references
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -294,95 +186,23 @@ class Deduplication(Model):
         return self
 
 
-class QualityThreshold(Model):
-    """The least quality score that is kept: a number, or a quantile of the valid rows' scores; neither keeps all."""
-
-    min_score: float | None = Field(None, allow_inf_nan=False, description="Keep scores at or above this.")
-    min_quantile: float | None = Field(
-        None, gt=0, lt=1, description="Keep scores at or above this quantile of the valid rows' scores [0..1]."
-    )
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if self.min_score is not None and self.min_quantile is not None:
-            raise ValueError("give min_score or min_quantile, not both")
-        return self
-
-
-class WordRange(_Range):
-    """A range of words, both ends included."""
-
-    min: int | None = Field(None, ge=0, description="Fewest words; null: no lower limit.")
-    max: int | None = Field(None, ge=0, description="Most words; null: no upper limit.")
-    action: Action = Field("reject", description="What becomes of a row outside the range.")
-
-
-class ResolutionRange(_Range):
-    """A range of resolutions in metres a pixel, both ends included."""
-
-    min: float | None = Field(None, gt=0, allow_inf_nan=False, description="Finest [m/pixel]; null: no lower limit.")
-    max: float | None = Field(None, gt=0, allow_inf_nan=False, description="Coarsest [m/pixel]; null: no upper limit.")
-
-
-class BoundingBox(Model):
-    """A box in degrees that must hold a tile's centre. `west` above `east` crosses the antimeridian."""
-
-    west: float = Field(ge=-180, le=180, description="Western edge, longitude [degrees].")
-    south: float = Field(ge=-90, le=90, description="Southern edge, latitude [degrees].")
-    east: float = Field(ge=-180, le=180, description="Eastern edge, longitude [degrees].")
-    north: float = Field(ge=-90, le=90, description="Northern edge, latitude [degrees].")
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> Self:
-        if self.south >= self.north:
-            raise ValueError(f"empty box: south {self.south} is not below north {self.north}")
-        if self.west == self.east:
-            raise ValueError(f"empty box: west equals east ({self.west})")
-        return self
-
-
-class Splits(Model):
-    """Fractions of the kept rows, drawn by a seeded hash of the image, so that equal images share a split."""
-
-    fractions: dict[SplitName, Annotated[float, Field(gt=0, le=1)]] = Field(
-        default_factory=lambda: {"train": 1.0}, min_length=1, description="Split name to fraction; they sum to 1."
-    )
-    seed: int = Field(0, ge=0, lt=2**63, description="Another seed draws other rows.")
-
-    @model_validator(mode="after")
-    def _sum_to_one(self) -> Self:
-        total = sum(self.fractions.values())
-        if abs(total - 1) > 1e-9:
-            raise ValueError(f"fractions sum to {total:g}; expected 1")
-        return self
-
-    @field_validator("fractions")
-    @classmethod
-    def _in_order(cls, fractions: dict[str, float]) -> dict[str, float]:
-        return dict(sorted(fractions.items()))  # the order in which they are written must not change the draw
-
-
-class Subset(Model):
-    """One curated output. What is left out selects everything."""
-
-    name: SafeName = Field(description="Folder name of the subset: lower-case letters, digits, '-' and '_'.")
-    quality: QualityThreshold = Field(default_factory=QualityThreshold, description="Quality-score threshold.")
-    caption_words: WordRange = Field(default_factory=WordRange, description="Words in the caption, counted.")
-    zoom: ZoomRange = Field(default_factory=ZoomRange, description="Zoom levels of the tile.")
-    resolution_m: ResolutionRange = Field(
-        default_factory=ResolutionRange, description="Declared (nominal) resolution [m/pixel]."
-    )
-    ground_resolution_m: ResolutionRange = Field(
-        default_factory=ResolutionRange, description="True ground resolution at the tile's centre [m/pixel]."
-    )
-    bbox: BoundingBox | None = Field(None, description="Where the tile's centre must lie; null: anywhere.")
-    splits: Splits = Field(default_factory=Splits, description="How the kept rows are divided.")
-
-
 class Output(Model):
     """Where subsets go and how their files are cut."""
 
     dir: Location = Field(description="Folder that will hold one folder per subset: a local path or a URL.")
+    mode: Literal["data", "index"] = Field(
+        "data",
+        description="'index' writes no image and no caption; `git10m materialize` makes the data files of it.",
+    )
+    format: Literal["parquet", "webdataset"] = Field("parquet", description="Parquet files, or WebDataset tars.")
+    text: Literal["text2earth"] | None = Field(
+        None, description="Adds a column `text`, as Text2Earth is prompted: {level}_GOOGLE_LEVEL_{caption}; null: none."
+    )
+    shuffle_seed: Seed | None = Field(
+        None,
+        description="Write the rows of each split in a random order, which takes as much disk again as the kept rows; "
+        "null: as in the source, whose first rows are a biased sample.",
+    )
     shard_bytes: int = Field(
         500_000_000, ge=1, le=2**40, description="A data file is closed once its images reach this size [bytes]."
     )
@@ -424,7 +244,7 @@ class Recipe(Model):
     @field_validator("source", mode="before")
     @classmethod
     def _files_by_default(cls, source: Any) -> Any:
-        return _with_kind(source)
+        return with_kind(source)
 
     @model_validator(mode="after")
     def _measured(self) -> Self:
@@ -455,14 +275,15 @@ class Recipe(Model):
         data = self.model_dump(
             mode="json",
             exclude={
-                "source": _WHEREABOUTS,
-                "deduplication": {"references": {"__all__": _WHEREABOUTS}},
-                "output": {"dir"},
+                "source": WHEREABOUTS,
+                "deduplication": {"references": {"__all__": WHEREABOUTS}},
+                "output": {"dir", "mode"},  # an index is of the same subset
                 "workspace": True,
                 "engine": True,
             },
         )
-        data["subsets"] = [subset.model_dump(mode="json")]
+        files = {"path"}  # their content counts, by its SHA-256
+        data["subsets"] = [subset.model_dump(mode="json", exclude={"area": files, "include": files, "exclude": files})]
         return data
 
 

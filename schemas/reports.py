@@ -4,12 +4,12 @@ A report that does not add up raises :class:`pydantic.ValidationError` where it 
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
 
 from schemas.base import Location, Model
-from schemas.reasons import Reason, Stage
+from schemas.reasons import OPTIONAL, Reason, Stage
 from schemas.tables import FACT_COLUMNS
 
 
@@ -165,6 +165,11 @@ class Funnel(Model):
         return self
 
     @property
+    def told(self) -> tuple[FunnelStep, ...]:
+        """The steps worth telling: those that every subset has, and of the others those that rejected a row."""
+        return tuple(step for step in self.steps if step.rejected or step.stage not in OPTIONAL)
+
+    @property
     def kept(self) -> int:
         """Rows left at the end."""
         return self.steps[-1].left if self.steps else self.source_rows
@@ -184,6 +189,35 @@ class ReasonCount(Model):
         return self
 
 
+class Threshold(Model):
+    """One end of a range, as a number: a quantile is the value of a row, none in between."""
+
+    key: str = Field(description="As the recipe has it, such as quality.min_quantile.")
+    reason: Reason = Field(description="What a row that misses it carries.")
+    signal: str = Field(description="What is compared.")
+    end: Literal["min", "max"]
+    quantile: float | None = Field(None, description="Of the valid rows' values; null where the recipe has a number.")
+    value: float | None = Field(None, description="The number; null where each zoom level has its own.")
+    by_zoom: dict[str, float] | None = Field(
+        None, description="The number of each zoom level; `none` for rows that have no level."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.value is None) == (self.by_zoom is None):
+            raise ValueError(f"{self.key}: expected value or by_zoom, one of them")
+        return self
+
+    def __str__(self) -> str:
+        """Return the limit in words, as in ``img_quality_score at least 4.8 (quantile 0.4)``."""
+        word = "at least" if self.end == "min" else "at most"
+        numbers = f"{self.value:g}" if self.by_zoom is None else self._by_zoom_in_words()
+        return f"{self.signal} {word} {numbers}" + (f" (quantile {self.quantile:g})" if self.quantile else "")
+
+    def _by_zoom_in_words(self) -> str:
+        return ", ".join(f"{limit:g} at zoom {zoom}" for zoom, limit in (self.by_zoom or {}).items())
+
+
 class SelectReport(Model):
     """One subset's verdicts, counted."""
 
@@ -192,7 +226,7 @@ class SelectReport(Model):
     kept: NonNegativeInt
     rejected: NonNegativeInt
     kept_image_bytes: NonNegativeInt = Field(description="Bytes of the kept rows' images [bytes].")
-    min_score: float | None = Field(description="The quality threshold as a number, quantiles resolved.")
+    thresholds: tuple[Threshold, ...] = Field((), description="Thresholds on scores and signals as numbers.")
     funnel: Funnel
     reasons: tuple[ReasonCount, ...] = Field(description="Reasons of rejected rows, in stage order.")
     flags: tuple[ReasonCount, ...] = Field(description="Rules that kept rows break, but that only flag.")
@@ -241,8 +275,7 @@ class WriteReport(Model):
 
     def __str__(self) -> str:
         """Return what was written, in words."""
-        image_bytes = sum(file.image_bytes or 0 for file in self.files)
-        return f"wrote {self.expected_rows:,} rows, {image_bytes:,} image bytes, {len(self.files)} files"
+        return written_in_words(self.files)
 
 
 class PublishReport(Model):
@@ -251,6 +284,7 @@ class PublishReport(Model):
     select: SelectReport
     write: WriteReport
     directory: Location
+    mode: Literal["data", "index"] = Field("data", description="`index`: without data files and report.")
     reused: bool = Field(description="True when the published subset was already this one, and was left as it is.")
 
     @property
@@ -259,9 +293,9 @@ class PublishReport(Model):
         return self.directory / "manifest.json"
 
     @property
-    def report(self) -> Location:
-        """The subset's report page."""
-        return self.directory / "report.html"
+    def report(self) -> Location | None:
+        """The subset's report page; None in mode ``index``, which shows no picture."""
+        return self.directory / "report.html" if self.mode == "data" else None
 
 
 class CurateReport(Model):
@@ -321,6 +355,12 @@ class VerifyReport(Model):
     def sound(self) -> bool:
         """True when nothing is wrong."""
         return not self.problems
+
+
+def written_in_words(files: Sequence[DataFile]) -> str:
+    """Return what the data files hold, in words."""
+    rows, image_bytes = sum(file.rows or 0 for file in files), sum(file.image_bytes or 0 for file in files)
+    return f"wrote {rows:,} rows, {image_bytes:,} image bytes, {len(files)} files"
 
 
 def _equal(found_name: str, found: int, expected_name: str, expected: int) -> None:

@@ -105,6 +105,8 @@ INDEX = pa.schema(
         pa.field("sha256", pa.binary(32)),
         pa.field("phash", pa.uint64()),
         pa.field("split", pa.string(), nullable=False),
+        pa.field("file", TEXT, nullable=False),  # the data file that holds the row, or will, relative to the subset
+        pa.field("file_row", pa.int32(), nullable=False),  # position in it
         pa.field("flags", CODES, nullable=False),
     ]
 )

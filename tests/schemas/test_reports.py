@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from schemas.manifest import Manifest, SourceIdentity
+from schemas.manifest import DataColumns, Manifest, SourceIdentity
 from schemas.reasons import Reason, Stage
 from schemas.reports import (
     DataFile,
@@ -34,7 +34,6 @@ def selected(**changes: Any) -> dict[str, Any]:
         "kept": 2,
         "rejected": 1,
         "kept_image_bytes": 10,
-        "min_score": None,
         "funnel": Funnel(source_rows=3, steps=steps),
         "reasons": (ReasonCount(reason=Reason.IMAGE_BLANK, primary=1, rows=1),),
         "flags": (),
@@ -90,7 +89,7 @@ def test_a_changed_manifest_breaks_its_seal() -> None:
         subset="s",
         recipe={},
         recipe_sha256="0",
-        min_score=None,
+        columns=DataColumns(columns=(), facts={}, arrow=""),
         source=source,
         funnel=Funnel(source_rows=0, steps=()),
         reasons=(),
