@@ -49,7 +49,7 @@ def read_facts(batch: pa.RecordBatch, layout: Layout) -> Facts:
     name = _column(read, "img_name", rows, pa.string())
     columns = {
         "img_name": name,
-        "img_name_xxh3": _xxh3(pc.if_else(_blank(name), None, name)),
+        "img_name_xxh3": text_hashes(pc.if_else(_blank(name), None, name)),
         "img_quality_score": _column(read, "img_quality_score", rows, pa.float64()),
         "caption_words": pa.array(words, pa.int32()),
         "caption_words_declared": _column(read, "caption_length", rows, pa.int64()),
@@ -78,14 +78,14 @@ def _count_words(words: pa.ListArray) -> NDArray[np.int32]:
 def caption_hashes(captions: pa.StringArray) -> pa.UInt64Array:
     """Return XXH3-64 of each caption, case and runs of white space ignored; null for null and blank."""
     texts = pc.utf8_lower(pc.binary_join(_words(captions), " "))
-    return _xxh3(pc.if_else(pc.equal(texts, ""), None, texts))
+    return text_hashes(pc.if_else(pc.equal(texts, ""), None, texts))
 
 
 def _words(captions: pa.StringArray) -> pa.ListArray:
     return pc.utf8_split_whitespace(pc.utf8_trim_whitespace(captions))
 
 
-def _xxh3(texts: pa.StringArray) -> pa.UInt64Array:
+def text_hashes(texts: pa.StringArray) -> pa.UInt64Array:
     """Return XXH3-64 of each text's UTF-8; null for null."""
     digest = xxhash.xxh3_64_intdigest
     values = texts.cast(pa.binary()).to_pylist()

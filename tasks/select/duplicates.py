@@ -30,13 +30,20 @@ class Duplicates(NamedTuple):
     similarity: NDArray[np.float32]  # to it; NaN but for near-duplicates
 
 
-def find_keepers(
-    scan: ScanReport, settings: Deduplication, found: DeduplicateReport, passed: NDArray[np.bool_]
-) -> Duplicates:
-    """Elect keepers among the rows that ``passed`` all else, and name them to the others."""
+class Kinships(NamedTuple):
+    """In which ways rows are duplicates of each other, and which is the better one."""
+
+    order: NDArray[np.int64]  # all rows, the best first
+    groups: dict[Reason, Group]
+    near: Near | None
+    nested: Nested | None
+
+
+def find_kinships(scan: ScanReport, settings: Deduplication, found: DeduplicateReport) -> Kinships:
+    """Return the duplicates that ``settings`` count, of which ``found`` has the near ones."""
     kinds: dict[Reason, Group] = {}
     if settings.exact_bytes:
-        kinds[Reason.DUPLICATE_BYTES] = Group(_equal_digests(scan), 1)
+        kinds[Reason.DUPLICATE_BYTES] = Group(equal_digests(scan), 1)
     if settings.exact_pixels:
         kinds[Reason.DUPLICATE_PIXELS] = Group(_equal_numbers(scan, "pixels_xxh3"), 1)
     tiles = _tiles(scan) if settings.same_tile or settings.nested_tiles else None
@@ -46,8 +53,16 @@ def find_keepers(
         kinds[Reason.DUPLICATE_CAPTION] = Group(_equal_numbers(scan, "caption_xxh3"), settings.caption_copies)
     near = None if found.path is None else _near(scan, found.path)
     nested = _nested(tiles) if tiles and settings.nested_tiles else None
-    order = best_first(scan, settings)
-    election = elect(order[passed[order]], scan.rows, groups=list(kinds.values()), near=near, nested=nested)
+    return Kinships(best_first(scan, settings), kinds, near, nested)
+
+
+def find_keepers(kinships: Kinships, passed: NDArray[np.bool_]) -> Duplicates:
+    """Elect keepers among the rows that ``passed`` all else, shape (rows,), and name them to the others.
+
+    Rows that were all elected are all elected again, so that what is left of them can be named in the same way.
+    """
+    order, kinds, near, nested = kinships
+    election = elect(order[passed[order]], len(passed), groups=list(kinds.values()), near=near, nested=nested)
     keepers = dict(zip(kinds, election.groups, strict=True))
     keepers |= {Reason.DUPLICATE_NEAR: election.near, Reason.NESTED_TILE: election.nested}
     return _named(election.kept, keepers, election.distance, election.similarity)
@@ -91,7 +106,7 @@ def _equal_numbers(scan: ScanReport, name: str) -> NDArray[np.int32]:
     return _codes(pc.fill_null(column, 0).to_numpy(), column.is_valid().to_numpy())
 
 
-def _equal_digests(scan: ScanReport) -> NDArray[np.int32]:
+def equal_digests(scan: ScanReport) -> NDArray[np.int32]:
     """Return a number for each SHA-256 that several rows have; whole digests are compared where 8 bytes are equal."""
     column = load_signals(scan, ["sha256"])["sha256"].combine_chunks()
     heads = np.ascontiguousarray(byte_matrix(column)[:, :8]).view(np.uint64)[:, 0]

@@ -1,47 +1,93 @@
-"""Kernel: draw each row's split by a seeded hash of its image, so that equal images share a split."""
+"""Kernel: draw each row's split by a seeded hash of its image or of its place, so that copies share a split."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tasks.scan.images import byte_matrix
+from tasks.select.draw import uniform_hash
+from tasks.tiles import tile_number
 
 
-def identify_rows(sha256: pa.ChunkedArray, img_name_xxh3: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """Return what each row's split is drawn by: its image, where there is none its name, else its place in the source.
+class Tiles(NamedTuple):
+    """Each row's tile; arrays of shape (rows,)."""
 
-    Args:
-        sha256: fixed_size_binary[32], the digests of the images; null where no image was read.
-        img_name_xxh3: uint64, null where a row has no name.
-    """
-    digests = pc.fill_null(sha256, bytes(32)).combine_chunks()
-    image = np.ascontiguousarray(byte_matrix(digests)[:, :8]).view(">u8")[:, 0].astype(np.uint64)
-    name = pc.fill_null(img_name_xxh3, 0).to_numpy()
-    place = np.arange(len(image), dtype=np.uint64)
-    unnamed = np.where(img_name_xxh3.is_null().to_numpy(), place, name)
-    return np.where(sha256.is_null().to_numpy(), unnamed, image)
+    z: NDArray[np.int64]
+    x: NDArray[np.int64]
+    y: NDArray[np.int64]
+    placed: NDArray[np.bool_]  # the row has a tile; where it has none, the others are 0
+
+    def of(self, rows: NDArray[np.int64]) -> "Tiles":
+        """Return the tiles of some rows."""
+        return Tiles(self.z[rows], self.x[rows], self.y[rows], self.placed[rows])
+
+
+class Blocks(NamedTuple):
+    """The ground that spatial splits are made of; arrays of shape (rows,)."""
+
+    number: NDArray[np.uint64]  # of each row's block; 0 where it has none
+    inside: NDArray[np.bool_]  # the row's tile lies in one block; not so where it is coarser, or absent
 
 
 def draw_splits(identity: NDArray[np.uint64], fractions: Sequence[float], seed: int) -> NDArray[np.int8]:
     """Return the position of each row's split in ``fractions``.
 
     Args:
-        identity: shape (rows,): rows of equal identity share a split (:func:`identify_rows`).
+        identity: shape (rows,): rows of equal identity share a split (:func:`tasks.select.draw.identify_rows`).
         fractions: what part of all rows each split takes; they sum to 1.
         seed: the draw of a row depends on nothing but fractions, seed and its identity.
     """
-    salt = _mix(np.array([seed], np.uint64))
-    uniform = (_mix(identity ^ salt) >> np.uint64(11)) * 2.0**-53  # 53 bits fill a float64 in [0, 1)
     edges = np.cumsum(fractions)[:-1]
-    return np.searchsorted(edges, uniform, side="right").astype(np.int8)
+    return np.searchsorted(edges, uniform_hash(identity, seed, "split"), side="right").astype(np.int8)
 
 
-def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finaliser (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014)."""
-    value = value + np.uint64(0x9E3779B97F4A7C15)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+def find_blocks(tiles: Tiles, zoom: int) -> Blocks:
+    """Return each row's block: the tile of zoom level ``zoom`` around its own."""
+    inside = tiles.placed & (tiles.z >= zoom)
+    up = np.where(inside, tiles.z - zoom, 0)
+    number = _numbers(zoom, tiles.x >> up, tiles.y >> up)
+    return Blocks(np.where(inside, number, np.uint64(0)), inside)
+
+
+def near_border(
+    tiles: Tiles,
+    blocks: Blocks,
+    split: NDArray[np.int8],
+    *,
+    zoom: int,
+    buffer_zoom: int,
+    depth: int,
+    counted: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Return which rows lie within ``depth`` tiles of zoom ``buffer_zoom`` of a block of another split.
+
+    Args:
+        tiles, blocks: of each row.
+        split: of each row, by its block.
+        zoom: of the blocks.
+        buffer_zoom: at least ``zoom``.
+        depth: at most the tiles that a block is wide.
+        counted: only blocks that hold such rows are anybody's ground.
+    """
+    held, first = np.unique(blocks.number[blocks.inside & counted], return_index=True)
+    held_split = split[np.flatnonzero(blocks.inside & counted)[first]]
+    side = 1 << buffer_zoom
+    finer = np.maximum(tiles.z - buffer_zoom, 0)  # what the tile lies in, at the buffer's zoom
+    coarser = np.maximum(buffer_zoom - tiles.z, 0)  # or what it is made of
+    west, north = (((part >> finer) << coarser) for part in (tiles.x, tiles.y))
+    wide = np.left_shift(1, coarser) - 1
+    down = buffer_zoom - zoom
+    near = np.zeros(len(split), np.bool_)
+    for x in (west - depth, west, west + wide, west + wide + depth):
+        for y in (north - depth, north, north + wide, north + wide + depth):
+            there = (y >= 0) & (y < side)
+            number = _numbers(zoom, (x % side) >> down, np.clip(y, 0, side - 1) >> down)
+            at = np.minimum(np.searchsorted(held, number), max(len(held) - 1, 0))
+            if len(held):
+                near |= there & (held[at] == number) & (held_split[at] != split)
+    return near & blocks.inside
+
+
+def _numbers(zoom: int, x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.uint64]:
+    return tile_number(np.full(len(x), zoom, np.uint64), x.astype(np.uint64), y.astype(np.uint64))

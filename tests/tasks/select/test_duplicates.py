@@ -14,8 +14,8 @@ from schemas.reports import ReferenceReport
 from tasks.deduplicate.stage import find_duplicates
 from tasks.files import read_parquet
 from tasks.select import duplicates
-from tasks.select.rules import ColumnAbsent
-from tasks.select.stage import give_verdicts
+from tasks.select.thresholds import ColumnAbsent
+from tasks.select.verdicts import give_verdicts
 
 OFF = {"exact_bytes": False, "near": None}
 
@@ -203,7 +203,7 @@ def test_digests_that_begin_alike_are_not_taken_for_equal(tmp_path: Path, monkey
     digests = [b"12345678" + bytes(24), b"12345678" + bytes(23) + b"x", None, b"12345678" + bytes(24), b"9" * 32]
     table = pa.table({"sha256": pa.array(digests, pa.binary(32))})
     monkeypatch.setattr(duplicates, "load_signals", lambda scan, columns: table)
-    codes = duplicates._equal_digests(None)  # type: ignore[arg-type]
+    codes = duplicates.equal_digests(None)  # type: ignore[arg-type]
     assert codes[0] == codes[3] >= 0
     assert codes[[1, 2, 4]].tolist() == [-1, -1, -1]
 

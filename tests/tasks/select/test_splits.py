@@ -2,7 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.select.splits import draw_splits, identify_rows
+from tasks.select.draw import identify_rows
+from tasks.select.splits import draw_splits
 
 IDENTITY = np.random.default_rng(0).integers(0, 2**64, 20_000, dtype=np.uint64)
 
@@ -22,16 +23,6 @@ def test_a_row_s_split_depends_on_its_identity_alone() -> None:
 
 def test_one_split_takes_all() -> None:
     assert not draw_splits(IDENTITY, (1.0,), seed=0).any()
-
-
-def test_a_row_is_known_by_its_image_else_by_its_name_else_by_its_place() -> None:
-    digest = bytes(range(32))
-    sha256 = pa.chunked_array([[digest, None], [None, digest]], pa.binary(32))
-    names = pa.chunked_array([[5, 2**64 - 1, None, 6]], pa.uint64())
-    expected = [int.from_bytes(digest[:8]), 2**64 - 1, 2, int.from_bytes(digest[:8])]
-    assert identify_rows(sha256, names).tolist() == expected
-    assert identify_rows(sha256.slice(1), names.slice(1)).tolist() == [2**64 - 1, 1, expected[0]]
-    assert identify_rows(sha256.slice(0, 0), names.slice(0, 0)).tolist() == []
 
 
 @pytest.mark.parametrize("named", [True, False])

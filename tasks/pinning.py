@@ -1,0 +1,48 @@
+"""A recipe made exact: what its names stand for now."""
+
+from upath import UPath
+
+from schemas.errors import CurationError
+from schemas.recipe import Recipe
+from schemas.subset import Subset
+from schemas.thresholds import NamedFile
+from tasks.files import sha256_of
+from tasks.select.lists import list_file
+from tasks.source.listing import pin
+
+
+class FileChanged(CurationError):
+    """A file that the recipe names is missing, or not the one that it says."""
+
+
+def pinned(recipe: Recipe) -> Recipe:
+    """Return ``recipe`` with the revisions of its source and reference sets, and the SHA-256 of files that it names.
+
+    Raises:
+        SourceError: as :func:`tasks.source.listing.pin`.
+        FileChanged: if a named file cannot be read, or has another SHA-256 than the recipe says.
+    """
+    references = [pin(source) for source in recipe.deduplication.references]
+    deduplication = recipe.deduplication.model_copy(update={"references": references})
+    subsets = [_pin_files(subset) for subset in recipe.subsets]
+    return recipe.model_copy(update={"source": pin(recipe.source), "deduplication": deduplication, "subsets": subsets})
+
+
+def _pin_files(subset: Subset) -> Subset:
+    known: dict[str, NamedFile] = {}
+    for key in ("area", "include", "exclude"):
+        named: NamedFile | None = getattr(subset, key)
+        if named is not None:
+            known[key] = _pin_file(named, f"subset {subset.name}: {key}")
+    return subset.model_copy(update=known)
+
+
+def _pin_file(named: NamedFile, key: str) -> NamedFile:
+    path: UPath = list_file(named.path)
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise FileChanged(f"{key}.path: {path}: {error.strerror or error}") from error
+    if named.sha256 not in (None, found):
+        raise FileChanged(f"{key}: {path}: found SHA-256 {found}, expected {named.sha256}")
+    return named.model_copy(update={"sha256": found})

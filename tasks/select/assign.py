@@ -1,0 +1,83 @@
+"""Which split each row goes to, so that copies share a split and, if it is asked for, no ground is in two."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.reasons import Reason
+from schemas.reports import DeduplicateReport, ScanReport
+from schemas.subset import Splits
+from tasks.select.masks import Mask, bit
+from tasks.select.splits import Tiles, draw_splits, find_blocks, near_border
+
+
+class Assigned(NamedTuple):
+    """Splits before it is known who is kept; arrays of shape (rows,)."""
+
+    split: NDArray[np.int8]  # position in the recipe's fractions, whose names are sorted
+    by_place: NDArray[np.bool_]  # the row's place decided
+    reasons: Mask  # why no split can have the row
+
+
+def assign_splits(splits: Splits, identity: NDArray[np.uint64], tiles: Tiles, passed: NDArray[np.bool_]) -> Assigned:
+    """Return the split of each row by its image, or by its place.
+
+    Args:
+        splits: fractions and how they are drawn.
+        identity: what each row is drawn by (:func:`tasks.select.draw.identify_rows`).
+        tiles: of each row.
+        passed: rows that passed all thresholds: they alone make a block somebody's ground.
+    """
+    fractions = tuple(splits.fractions.values())
+    split = draw_splits(identity, fractions, splits.seed)
+    spatial = splits.spatial
+    nothing = np.zeros(len(identity), np.bool_)
+    if spatial is None:
+        return Assigned(split, nothing, nothing.astype(np.uint64))
+    blocks = find_blocks(tiles, spatial.zoom)
+    split = np.where(blocks.inside, draw_splits(blocks.number, fractions, splits.seed), split)
+    reasons = bit(Reason.SPLIT_STRADDLED, tiles.placed & ~blocks.inside)
+    if spatial.buffer is not None:
+        near = near_border(
+            tiles,
+            blocks,
+            split,
+            zoom=spatial.zoom,
+            buffer_zoom=spatial.buffer.zoom,
+            depth=spatial.buffer.tiles,
+            counted=passed,
+        )
+        reasons |= bit(Reason.SPLIT_BORDER, near)
+    return Assigned(split, blocks.inside, reasons)
+
+
+def unite_copies(
+    splits: Splits,
+    scan: ScanReport,
+    duplicates: DeduplicateReport,
+    identity: NDArray[np.uint64],
+    assigned: Assigned,
+    kept: NDArray[np.bool_],
+) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """Return the split of each row, copies together, and which kept rows cannot be together with theirs.
+
+    A row is drawn by the first row of the source that it is a copy of, however many steps apart. Where the place
+    decides, a row without one goes where a kept row with the same picture goes, and of kept rows with the same picture
+    in blocks of different splits, those in another split than the first are the ones that cannot be together.
+    """
+    from tasks.select.copies import first_copies, first_equals  # Numba takes half a second to import
+
+    equals = first_equals(scan)
+    first = first_copies(scan, duplicates, equals)
+    fractions = tuple(splits.fractions.values())
+    split = np.where(assigned.by_place, assigned.split, draw_splits(identity[first], fractions, splits.seed))
+    if splits.spatial is None:
+        return split, np.zeros(len(kept), np.bool_)
+    placed = np.flatnonzero(kept & assigned.by_place)
+    leader = np.full(len(kept), -1, np.int64)
+    leader[equals[placed][::-1]] = placed[::-1]  # the first kept row that has a place, by the picture
+    led = leader[equals]
+    theirs = np.where(led >= 0, split[led], split)
+    astray = kept & assigned.by_place & (theirs != split)
+    return np.where(assigned.by_place, split, theirs).astype(np.int8), astray
