@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
 from prefect.futures import PrefectFuture
@@ -26,13 +26,18 @@ def scan_threads(recipe: Recipe, shards: Sequence[Shard]) -> TaskRunner[PrefectF
     return task_threads(recipe.engine.workers * (2 if elsewhere else 1))
 
 
-@contextmanager
-def open_pool(recipe: Recipe) -> Iterator[Pool]:
+def open_pool(recipe: Recipe) -> AbstractContextManager[Pool]:
     """Open the recipe's worker processes for the length of a ``with`` block."""
-    if _only_here(recipe):
+    return pool_of(recipe.engine.workers, only_here=_only_here(recipe))
+
+
+@contextmanager
+def pool_of(count: int, *, only_here: bool = False) -> Iterator[Pool]:
+    """Open ``count`` worker processes for the length of a ``with`` block, or none: for what only this process sees."""
+    if only_here:
         yield SameProcess()
         return
-    with workers(recipe.engine.workers) as pool:
+    with workers(count) as pool:
         yield pool
 
 

@@ -4,10 +4,13 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 from uuid import uuid4
 
 import pyarrow as pa
@@ -28,7 +31,9 @@ def is_local(path: UPath) -> bool:
 def read_parquet(path: UPath, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the Parquet file ``path``, or some ``columns`` of it; a local one is mapped into memory."""
     if is_local(path):
-        return pq.read_table(str(path), columns=columns, memory_map=True)
+        # pq.read_table, which looks for a data set there, takes three times as long on small files.
+        with pq.ParquetFile(str(path), memory_map=True) as file:
+            return file.read(columns=None if columns is None else list(columns))
     with path.open("rb") as file:
         return pq.read_table(file, columns=columns)
 
@@ -80,8 +85,13 @@ def appearing(path: UPath) -> Iterator[Path]:
 
 def write_text(path: UPath, text: str) -> None:
     """Write ``text`` as UTF-8 to ``path``, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: UPath, data: bytes) -> None:
+    """Write ``data`` to ``path``, whole or not at all."""
     with appearing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(data)
 
 
 def sweep(directory: UPath) -> None:
@@ -92,6 +102,15 @@ def sweep(directory: UPath) -> None:
         match = _TEMPORARY.match(path.name)
         if match and not _runs(int(match["pid"])):
             path.unlink(missing_ok=True)
+
+
+def remove(folder: UPath) -> None:
+    """Remove ``folder`` with all that is in it; what cannot go may stay."""
+    if is_local(folder):
+        shutil.rmtree(str(folder), ignore_errors=True)
+        return
+    with suppress(OSError):
+        folder.fs.rm(folder.path, recursive=True)
 
 
 def _runs(pid: int) -> bool:
@@ -106,11 +125,8 @@ def _runs(pid: int) -> bool:
 
 def sha256_of(path: UPath | Path) -> str:
     """Return the SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while data := file.read(1 << 20):
-            digest.update(data)
-    return digest.hexdigest()
+        return hashlib.file_digest(cast("BytesIO", file), "sha256").hexdigest()
 
 
 def xxh3_of(path: Path) -> str:

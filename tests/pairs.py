@@ -14,13 +14,15 @@ from schemas.reports import ScanReport, WriteReport
 from tasks.deduplicate.stage import find_duplicates
 from tasks.scan.decode import decode
 from tasks.scan.shard import scan_shard
-from tasks.select.stage import give_verdicts
+from tasks.select.verdicts import give_verdicts
 from tasks.source.listing import shards_of
 from tasks.write.copy import copy_rows
 from tasks.write.manifest import draft_manifest
+from tasks.write.placement import place_rows
 from tasks.write.plan import plan_files
 from tasks.write.schema import data_schema
-from tasks.write.stage import complete
+from tasks.write.shuffle import lay_aside, merge_parts
+from tasks.write.stage import Making, complete
 from tasks.write.staging import Staging
 
 Row = dict[str, Any]
@@ -137,16 +139,24 @@ def publish_one(recipe: Recipe) -> Path:
     shards, scan, subset = shards_of(recipe), scan_all(recipe), recipe.subsets[0]
     duplicates = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
     selected = give_verdicts(recipe, subset, scan, duplicates)
-    draft = draft_manifest(recipe, subset, scan, duplicates, selected)
-    staging = Staging(recipe.output.dir, draft)
+    output, images = recipe.output, recipe.scan.images
+    target = data_schema(scan, text=output.text is not None)
+    draft = draft_manifest(recipe, subset, scan, duplicates, selected, target)
+    staging = Staging(output.dir, draft)
     staging.open()
-    images, target = recipe.scan.images, data_schema(scan)
-    plans = plan_files(shards, scan, selected.verdicts, subset, recipe.output, images=images)
-    files = [copy_rows(plan, target, staging.subset / plan.path, recipe.output.row_group_rows) for plan in plans]
+    placement = place_rows(scan, selected.verdicts, subset, output, images=images)
+    files = []
+    if output.mode == "data":
+        plans = plan_files(shards, scan, placement, images=images)
+        aside = recipe.workspace / "laid-aside" / staging.key if output.shuffle_seed is not None else None
+        for part in merge_parts(plans) if aside is not None else ():
+            lay_aside(part, target, aside)
+        files = [copy_rows(plan, target, staging.subset / plan.path, output, aside) for plan in plans]
+    full = output.mode == "data"
     written = WriteReport(
         subset=subset.name,
-        expected_rows=selected.kept,
-        expected_image_bytes=selected.kept_image_bytes if images else None,
+        expected_rows=selected.kept if full else 0,
+        expected_image_bytes=(selected.kept_image_bytes if full else 0) if images else None,
         files=tuple(files),
     )
-    return complete(draft, written, shards, scan, selected, staging, run={})
+    return complete(Making(subset, output, shards, scan, selected, placement, draft, staging), written, run={})

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Box = tuple[float, float, float, float]
 
-_COLOURS = {"ink": "#5b6570", "source": "#b4bfca", "subset": "#0e8a7d", "limit": "#c8501e", "land": "#e3e6df"}
+COLOURS = {"ink": "#5b6570", "source": "#b4bfca", "subset": "#0e8a7d", "limit": "#c8501e", "land": "#e3e6df"}
 """CSS variables of the page, and what matplotlib draws in their stead; :func:`_svg` puts the variables back, so that
 a figure follows the page from light to dark."""
 
@@ -38,14 +39,14 @@ _STYLE: dict[str, Any] = {
     "svg.hashsalt": "report",  # element ids are random without it
     "svg.fonttype": "none",  # text stays text: the reader's font, selectable, small
     "font.size": 9,
-    "text.color": _COLOURS["ink"],
-    "axes.edgecolor": _COLOURS["ink"],
-    "axes.labelcolor": _COLOURS["ink"],
+    "text.color": COLOURS["ink"],
+    "axes.edgecolor": COLOURS["ink"],
+    "axes.labelcolor": COLOURS["ink"],
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
-    "xtick.color": _COLOURS["ink"],
-    "ytick.color": _COLOURS["ink"],
+    "xtick.color": COLOURS["ink"],
+    "ytick.color": COLOURS["ink"],
     "figure.constrained_layout.use": True,
 }
 
@@ -86,10 +87,18 @@ def tile_counts(longitude: Floats, latitude: Floats) -> Counts:
     return cells.astype(np.int64)
 
 
-def tile_map(
-    cells: Counts, *, source: Counts, colour: Literal["source", "subset"], box: tuple[float, float, float, float] | None
-) -> str:
-    """Draw a world map of :func:`tile_counts` as SVG.
+def tile_map(cells: Counts, *, source: Counts, colour: Literal["source", "subset"], box: Box | None) -> str:
+    """Draw a world map of :func:`tile_counts` as SVG; see :func:`draw_map`."""
+    with drawing():
+        figure = Figure(figsize=(4.3, 2.25), facecolor="none")
+        draw_map(figure.add_subplot(facecolor="none"), cells, source=source, colour=colour, box=box)
+        return _svg(figure)
+
+
+def draw_map(
+    axes: Axes, cells: Counts, *, source: Counts, colour: Literal["source", "subset"], box: Box | None
+) -> None:
+    """Draw a world map of :func:`tile_counts` with its colour bar; only within :func:`drawing`.
 
     ``source``, the source's counts, sets the colour scale and the southern edge, so that two maps compare; ``colour``
     is ``source`` or ``subset``; ``box`` is (west, south, east, north) in degrees, with west above east when it crosses
@@ -98,37 +107,41 @@ def tile_map(
     rows, columns = np.nonzero(cells)
     latitudes, longitudes = (_CELL_DEGREES * (index + 0.5) for index in (rows, columns))
     shades = LinearSegmentedColormap.from_list(colour, [(_DOTS[colour], 0.35), (_DOTS[colour], 1.0)])
-    with _drawing():
-        figure = Figure(figsize=(4.3, 2.25), facecolor="none")
-        axes = figure.add_subplot(facecolor="none")
-        axes.add_patch(PathPatch(land(), facecolor=_COLOURS["land"], edgecolor="none"))
-        dots = axes.scatter(
-            longitudes - 180,
-            latitudes - 90,
-            c=cells[rows, columns],
-            s=float(np.clip(550 / max(len(rows), 1), 3, 16)),  # a source of one town must still be seen
-            norm=LogNorm(1, max(source.max(), 10)),
-            cmap=shades,
-            linewidths=0,
-            rasterized=True,
-        )
-        axes.add_patch(PathPatch(land(), fill=False, edgecolor=_COLOURS["ink"], linewidth=0.3, zorder=3))
-        if box:
-            _frame(axes, box)
-        south = min(-58, _CELL_DEGREES * (np.nonzero(source)[0].min() - 1) - 90)  # without tiles, no Antarctica
-        axes.set(xlim=(-180, 180), ylim=(south, 84), aspect="equal", xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-        bar = figure.colorbar(dots, ax=axes, orientation="horizontal", shrink=0.42, aspect=34, pad=0.02)
-        bar.set_label(f"pairs per {_CELL_DEGREES}° cell", labelpad=1)
-        bar.ax.xaxis.set_major_formatter(EngFormatter(sep=""))
-        bar.ax.minorticks_off()
-        bar.ax.set_facecolor("none")
-        bar.outline.set_visible(False)
-        return _svg(figure)
+    axes.add_artist(PathPatch(land(), facecolor=COLOURS["land"], edgecolor="none"))
+    dots = axes.scatter(
+        longitudes - 180,
+        latitudes - 90,
+        c=cells[rows, columns],
+        s=float(np.clip(550 / max(len(rows), 1), 3, 16)),  # a source of one town must still be seen
+        norm=LogNorm(1, max(source.max(), 10)),
+        cmap=shades,
+        linewidths=0,
+        rasterized=True,
+    )
+    axes.add_artist(PathPatch(land(), fill=False, edgecolor=COLOURS["ink"], linewidth=0.3, zorder=3))
+    if box:
+        _frame(axes, box)
+    south = min(-58, _CELL_DEGREES * (np.nonzero(source)[0].min() - 1) - 90)  # without tiles, no Antarctica
+    axes.set(xlim=(-180, 180), ylim=(south, 84), aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    bar = axes.figure.colorbar(dots, ax=axes, orientation="horizontal", shrink=0.42, aspect=34, pad=0.02)
+    bar.set_label(f"pairs per {_CELL_DEGREES}° cell", labelpad=1)
+    bar.ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+    bar.ax.minorticks_off()
+    bar.ax.set_facecolor("none")
+    bar.outline.set_visible(False)
 
 
 def histogram(source: Floats, subset: Floats, *, measure: Measure, limits: Limits) -> str:
-    """Draw both distributions over the same bars, as SVG, with the limits as dashed lines.
+    """Draw both distributions as SVG; see :func:`draw_histogram`."""
+    with drawing():
+        figure = Figure(figsize=(3.3, 2.4), facecolor="none")
+        draw_histogram(figure.add_subplot(facecolor="none"), source, subset, measure=measure, limits=limits)
+        return _svg(figure)
+
+
+def draw_histogram(axes: Axes, source: Floats, subset: Floats, *, measure: Measure, limits: Limits) -> None:
+    """Draw both distributions over the same bars, with the limits as dashed lines; only within :func:`drawing`.
 
     ``source`` and ``subset`` are finite, of shapes ``(n,)`` with n > 0 and ``(m,)``. The axis covers all but the
     outermost 0.1 % of the source (all of it for zoom), and the limits unless they are far off; the outer bars count
@@ -141,32 +154,30 @@ def histogram(source: Floats, subset: Floats, *, measure: Measure, limits: Limit
     edges = _edges(low, high, [line.value for line in lines], whole=whole)
     middles, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
     before, after = (np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] for values in (source, subset))
-    with _drawing():
-        figure = Figure(figsize=(3.3, 2.4), facecolor="none")
-        axes = figure.add_subplot(facecolor="none")
-        axes.bar(middles, before, width * 0.86, color=_COLOURS["source"])
-        axes.bar(middles, after, width * 0.86, color=_COLOURS["subset"])
-        log = 0 < after.max() < before.max() / 20
-        for line in lines:
-            axes.axvline(line.value, color=_COLOURS["limit"], linewidth=1.1, linestyle=(0, (4, 2)))
-            axes.text(
-                line.value,
-                1.02,
-                line.text,
-                transform=axes.get_xaxis_transform(),
-                ha=line.side,
-                color=_COLOURS["limit"],
-            )
-        axes.set(
-            xlabel=_LABELS[measure],
-            ylabel="pairs (log scale)" if log else "pairs",
-            yscale="log" if log else "linear",
+    axes.bar(middles, before, width * 0.86, color=COLOURS["source"], label="source")
+    axes.bar(middles, after, width * 0.86, color=COLOURS["subset"], label="subset")
+    log = 0 < after.max() < before.max() / 20
+    for line in lines:
+        axes.axvline(line.value, color=COLOURS["limit"], linewidth=1.1, linestyle=(0, (4, 2)))
+        axes.text(
+            line.value,
+            1.02,
+            line.text,
+            transform=axes.get_xaxis_transform(),
+            ha=line.side,
+            color=COLOURS["limit"],
         )
-        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
-        if measure == "zoom":
-            axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda z, _: f"{z:.0f}\n{_short(2.0 ** (17 - z))}"))
-        return _svg(figure)
+    axes.set(
+        xlabel=_LABELS[measure],
+        ylabel="pairs (log scale)" if log else "pairs",
+        yscale="log" if log else "linear",
+    )
+    if not log:
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))  # there is no half a pair
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    if measure == "zoom":
+        axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))  # of one level, too
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda z, _: f"{z:.0f}\n{_short(2.0 ** (17 - z))}"))
 
 
 def _short(metres: float) -> str:
@@ -203,17 +214,18 @@ def land() -> Path:
     return Path.make_compound_path(*outlines)
 
 
-def _frame(axes: Axes, box: tuple[float, float, float, float]) -> None:
+def _frame(axes: Axes, box: Box) -> None:
     west, south, east, north = box
     width = (east - west) % 360
     shifts = (0, -360) if west > east else (0,)  # the part beyond the antimeridian comes in from the other side
     for shift in shifts:
         corner = (west + shift, south)
-        axes.add_patch(Rectangle(corner, width, north - south, fill=False, edgecolor=_COLOURS["limit"], linestyle="--"))
+        axes.add_patch(Rectangle(corner, width, north - south, fill=False, edgecolor=COLOURS["limit"], linestyle="--"))
 
 
 @contextmanager
-def _drawing() -> Iterator[None]:
+def drawing() -> Iterator[None]:
+    """Draw in the report's look; nothing that a person or another thread has set counts."""
     # From matplotlib's defaults: a person's own matplotlibrc must not change a byte.
     with _DRAWING, matplotlib.style.context(["default", _STYLE]):
         yield
@@ -223,6 +235,6 @@ def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", dpi=200, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     svg = buffer.getvalue()
-    for name, colour in _COLOURS.items():
+    for name, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{name})")
     return svg[svg.index("<svg") :]  # without the XML prologue, which has no place inside HTML

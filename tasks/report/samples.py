@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from upath import UPath
 
@@ -40,9 +41,8 @@ Pairs = dict[int, tuple[bytes | None, str | None]]
 
 def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdicts: UPath) -> ReportData:
     """Return what :func:`tasks.report.page.render` needs; the same source and recipe give the same samples."""
-    columns = load_signals(scan, _FIGURE_COLUMNS)
-    judged = read_parquet(verdicts, ["kept", "reasons", "duplicate_of", *NOTED_VERDICTS])
-    kept = judged["kept"].to_numpy()
+    columns, kept = figure_data(scan, verdicts)
+    judged = read_parquet(verdicts, ["reasons", "duplicate_of", *NOTED_VERDICTS])
     masks = judged["reasons"].to_numpy()
     primary = masks & (~masks + np.uint64(1))
     merged = merged_rows(judged)
@@ -87,6 +87,11 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
             if count.reason in rejected
         ),
     )
+
+
+def figure_data(scan: ScanReport, verdicts: UPath) -> tuple[pa.Table, NDArray[np.bool_]]:
+    """Return what figures are drawn from: the columns of every source row, and which rows are kept."""
+    return load_signals(scan, _FIGURE_COLUMNS), read_parquet(verdicts, ["kept"])["kept"].to_numpy()
 
 
 def _group_sheet(reason: Reason, draw: Draw, pairs: Pairs, known: dict[int, Facts]) -> GroupSheet:

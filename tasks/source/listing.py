@@ -10,7 +10,8 @@ from typing import Any
 from fsspec.utils import glob_translate
 from upath import UPath
 
-from schemas.recipe import FileSource, HubSource, Recipe, Source, SourceFormat, fingerprint
+from schemas.recipe import Recipe, fingerprint
+from schemas.source import FileSource, HubSource, Source, SourceFormat
 from tasks.files import is_local
 from tasks.source.places.fetch import FetchCache
 from tasks.source.places.hub import join_url, resolve, split_url
@@ -48,13 +49,6 @@ def pin(source: Source) -> Source:
     return source
 
 
-def pinned(recipe: Recipe) -> Recipe:
-    """Return ``recipe`` with its source, and its reference sets, :func:`pin`-ned; errors as there."""
-    references = [pin(source) for source in recipe.deduplication.references]
-    deduplication = recipe.deduplication.model_copy(update={"references": references})
-    return recipe.model_copy(update={"source": pin(recipe.source), "deduplication": deduplication})
-
-
 def shards_of(recipe: Recipe) -> tuple[Shard, ...]:
     """Return the shards of the recipe's source; those that lie elsewhere will be fetched beside the workspace.
 
@@ -65,12 +59,16 @@ def shards_of(recipe: Recipe) -> tuple[Shard, ...]:
 
 
 def fetch_cache(recipe: Recipe) -> FetchCache:
-    """Return where fetched shards lie: in a local workspace, else in the user's cache folder."""
-    folder = recipe.workspace
-    if not is_local(folder):
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = UPath(caches / "git10m" / fingerprint(str(recipe.workspace))[:16])
-    return FetchCache(Path(str(folder)) / "fetched", recipe.engine.fetched_bytes)
+    """Return where fetched shards lie."""
+    return FetchCache(Path(str(local_folder(recipe.workspace))) / "fetched", recipe.engine.fetched_bytes)
+
+
+def local_folder(folder: UPath) -> UPath:
+    """Return where bytes of pictures lie for a while: in ``folder`` if it is local, else in the user's cache folder."""
+    if is_local(folder):
+        return folder
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return UPath(caches / "git10m" / fingerprint(str(folder))[:16])
 
 
 def list_shards(source: Source, fetched: FetchCache | None = None) -> tuple[Shard, ...]:

@@ -3,20 +3,28 @@
 from importlib.metadata import version
 
 from schemas.manifest import Manifest, ShardIdentity, SourceIdentity
-from schemas.recipe import HubSource, Recipe, Source, Subset, fingerprint
+from schemas.recipe import Recipe, fingerprint
 from schemas.reports import DeduplicateReport, ScanReport, SelectReport
+from schemas.source import HubSource, Source
+from schemas.subset import Subset
 from schemas.tables import FACT_COLUMNS, PAIRS_VERSION, SCAN_VERSION
 from tasks.select.rules import rules_off
 from tasks.source.places.hub import split_url
+from tasks.write.schema import DataSchema
 
 _BYTE_CHANGING = (
-    "git10m", "datasets", "ftfy", "jinja2", "matplotlib", "numba", "numpy", "pillow", "pyarrow", "simplejpeg"
+    "git10m", "datasets", "ftfy", "jinja2", "matplotlib", "numba", "numpy", "pillow", "pyarrow", "shapely", "simplejpeg"
 )  # fmt: skip
 """Distributions whose version can change a byte of a subset."""
 
 
 def draft_manifest(
-    recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport, selected: SelectReport
+    recipe: Recipe,
+    subset: Subset,
+    scan: ScanReport,
+    duplicates: DeduplicateReport,
+    selected: SelectReport,
+    target: DataSchema,
 ) -> Manifest:
     """Return the manifest of ``subset`` without files and without seal."""
     essence = recipe.essence(subset)
@@ -26,7 +34,9 @@ def draft_manifest(
         subset=subset.name,
         recipe=essence,
         recipe_sha256=fingerprint(essence),
-        min_score=selected.min_score,
+        mode=recipe.output.mode,
+        thresholds=selected.thresholds,
+        columns=target.described(),
         source=_identify(recipe.source, scan),
         references=tuple(
             _identify(source, reference.scan)
@@ -38,9 +48,14 @@ def draft_manifest(
         splits=selected.splits,
         rules_off=tuple(rule for rule in rules_off(scan.absent, images=recipe.scan.images) if rule not in met),
         files=(),
-        versions={"scan": str(SCAN_VERSION), "duplicates": str(PAIRS_VERSION)}
-        | {name: version(name) for name in _BYTE_CHANGING},
+        versions=versions(),
     )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of all that can change a byte of a subset."""
+    ours = {"scan": str(SCAN_VERSION), "duplicates": str(PAIRS_VERSION)}
+    return ours | {name: version(name) for name in _BYTE_CHANGING}
 
 
 def _hub_id(source: Source) -> str | None:
@@ -56,7 +71,9 @@ def _identify(source: Source, scan: ScanReport) -> SourceIdentity:
         split=source.split,
         revision=source.revision,
         licence=source.licence,
+        terms=source.terms,
         citation=source.citation,
+        authorization=source.authorization,
         rows=scan.rows,
         columns={fact: column for shard in reversed(scan.shards) for fact, column in shard.layout.items()},
         shards=tuple(

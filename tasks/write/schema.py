@@ -1,13 +1,15 @@
 """The one schema of a subset's data files, whatever the schemas of the shards are."""
 
+import base64
 import json
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.errors import CurationError
+from schemas.manifest import Column, DataColumns
 from schemas.reports import ScanReport
 from tasks.scan.reuse import source_schema
 from tasks.source.columns import IMAGE, IMAGE_TYPE, Layout, images
@@ -23,13 +25,48 @@ class DataSchema(NamedTuple):
     schema: pa.Schema  # with the Hub's features
     columns: dict[str, str]  # column that holds each fact of schemas.tables.FACT_COLUMNS, and the image
 
+    @classmethod
+    def of(cls, described: DataColumns) -> Self:
+        """Return what the manifest has of a subset's columns."""
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(described.arrow)))
+        return cls(schema, dict(described.facts))
 
-def data_schema(scan: ScanReport) -> DataSchema:
+    def described(self) -> DataColumns:
+        """Return this as it stands in the manifest."""
+        return DataColumns(
+            columns=tuple(Column(name=field.name, dtype=str(field.type)) for field in self.schema),
+            facts=self.columns,
+            arrow=base64.b64encode(self.schema.serialize()).decode(),
+        )
+
+
+TEXT = "text"
+"""The column that Text2Earth is trained on."""
+
+
+def data_schema(scan: ScanReport, *, text: bool = False) -> DataSchema:
     """Return the schema that holds every row of ``scan``'s shards without loss.
 
+    Args:
+        scan: what was scanned.
+        text: add the column :data:`TEXT`, unless captions stand there already in that form.
+
     Raises:
-        SchemasDiffer: if no type holds a column of all shards.
+        SchemasDiffer: if no type holds a column of all shards, or there is no caption, or another column ``text``.
     """
+    target = _merged(scan)
+    if not text or target.columns.get("caption") == TEXT:
+        return target
+    if "caption" not in target.columns:
+        raise SchemasDiffer("output.text: the source has no column for captions; name it in source.columns.caption")
+    if TEXT in target.schema.names:
+        raise SchemasDiffer(f"output.text: the source has a column {TEXT} already, which is not the caption")
+    schema = target.schema.append(pa.field(TEXT, pa.string()))
+    features = _features(schema, target.columns.get(IMAGE), target.schema.metadata or {})
+    return DataSchema(schema.with_metadata(features), target.columns)
+
+
+def _merged(scan: ScanReport) -> DataSchema:
     columns: dict[str, str] = {}
     for shard in scan.shards:
         columns = shard.layout | columns  # the first shard's names win

@@ -2,23 +2,55 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect import task
 from upath import UPath
 
 from schemas.manifest import Manifest
+from schemas.recipe import Output
 from schemas.reports import DataFile, ScanReport, SelectReport, WriteReport
-from tasks.files import sha256_of, write_text
+from schemas.subset import Subset
+from tasks.files import sha256_of, write_bytes, write_text
 from tasks.options import STAGE
 from tasks.source.shards import Shard
 from tasks.workers import Pool
 from tasks.write.card import render_card
 from tasks.write.copy import copy_rows
-from tasks.write.plan import FilePlan
+from tasks.write.croissant import render_croissant
+from tasks.write.placement import Placement
+from tasks.write.plan import FilePlan, ShardRows
 from tasks.write.schema import DataSchema
+from tasks.write.shuffle import lay_aside
 from tasks.write.staging import MANIFEST, RUN, Staging
 from tasks.write.tables import write_index, write_rejected
+
+
+class Making(NamedTuple):
+    """A subset in the making: all that its files are made from."""
+
+    subset: Subset
+    output: Output
+    shards: Sequence[Shard]
+    scan: ScanReport
+    selected: SelectReport
+    placement: Placement
+    draft: Manifest
+    staging: Staging
+
+
+@task(
+    name="lay rows aside",
+    task_run_name="lay aside {label}",
+    **STAGE,
+)
+def lay_rows_aside(
+    parts: tuple[ShardRows, ...], label: str, target: DataSchema, folder: UPath, pool: Pool, done: Callable[[int], None]
+) -> None:
+    """Lay the kept rows of some shards aside, from where they can be read in any order; ``done`` hears of how many."""
+    for part in parts:
+        pool.run(lay_aside, part, target, folder)
+        done(len(part.rows))
 
 
 @task(
@@ -31,7 +63,8 @@ def write_data(
     label: str,
     target: DataSchema,
     staging: Staging,
-    row_group_rows: int,
+    output: Output,
+    laid_aside: UPath | None,
     pool: Pool,
     done: Callable[[DataFile], None],
 ) -> tuple[DataFile, ...]:
@@ -43,7 +76,7 @@ def write_data(
     for plan in plans:
         file = staging.finished(plan.path)
         if file is None:
-            file = pool.run(copy_rows, plan, target, staging.subset / plan.path, row_group_rows)
+            file = pool.run(copy_rows, plan, target, staging.subset / plan.path, output, laid_aside)
             staging.record(file)
         files.append(file)
         done(file)
@@ -52,53 +85,50 @@ def write_data(
 
 @task(
     name="publish",
-    task_run_name="publish {draft.subset}",
+    task_run_name="publish {making.draft.subset}",
     **STAGE,
 )
-def publish(
-    draft: Manifest,
-    data: WriteReport,
-    shards: Sequence[Shard],
-    scan: ScanReport,
-    selected: SelectReport,
-    staging: Staging,
-    run: dict[str, Any],
-) -> UPath:
+def publish(making: Making, data: WriteReport, run: dict[str, Any]) -> UPath:
     """Complete the staged subset with index, rejected, card and report, seal it with its manifest, and publish it."""
-    return complete(draft, data, shards, scan, selected, staging, run)
+    return complete(making, data, run)
 
 
-def complete(
-    draft: Manifest,
-    data: WriteReport,
-    shards: Sequence[Shard],
-    scan: ScanReport,
-    selected: SelectReport,
-    staging: Staging,
-    run: dict[str, Any],
-) -> UPath:
+def complete(making: Making, data: WriteReport, run: dict[str, Any]) -> UPath:
     """Write all that a subset holds beside its data files, the manifest last, and rename the subset into place.
 
     Returns:
         The subset's folder.
     """
     from tasks.report.page import render  # matplotlib takes a second to import
-    from tasks.report.samples import gather
+    from tasks.report.samples import figure_data, gather
+    from tasks.write.figures import draw_figures
 
+    draft, staging, scan, verdicts = making.draft, making.staging, making.scan, making.selected.verdicts
     if staging.published():  # by an attempt that failed after it
         return staging.final
     folder = staging.subset
-    index = write_index(scan, selected.verdicts, folder / "index.parquet")
-    rejected = write_rejected(scan, selected.verdicts, folder / "rejected.parquet")
-    write_text(folder / "README.md", render_card(draft, data.files))
-    write_text(folder / "report.html", render(gather(draft, shards, scan, selected.verdicts)))
-    texts = [_describe(folder / name) for name in ("README.md", "report.html")]
+    full = draft.mode == "data"
+    index = write_index(scan, verdicts, making.placement, folder / "index.parquet")
+    rejected = write_rejected(scan, verdicts, making.subset, folder / "rejected.parquet", details=full)
+    figures = draw_figures(draft, *figure_data(scan, verdicts))
+    texts = {
+        "README.md": render_card(draft, data.files if full else (index,), sorted(figures)),
+        "croissant.json": render_croissant(draft, data.files, (index, rejected)),
+    }
+    if full:  # it shows pictures and captions
+        texts["report.html"] = render(gather(draft, making.shards, scan, verdicts))
+    for name, image in figures.items():
+        write_bytes(folder / name, image)
+    for name, text in texts.items():
+        write_text(folder / name, text)
     write_text(folder / RUN, json.dumps(run, indent=2, sort_keys=True) + "\n")
-    manifest = draft.model_copy(update={"files": (*data.files, index, rejected, *texts)}).sealed()
+    others = [_describe(folder, name) for name in sorted({*figures, *texts})]
+    manifest = draft.model_copy(update={"files": (*data.files, index, rejected, *others)}).sealed()
     write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     staging.publish()
     return staging.final
 
 
-def _describe(path: UPath) -> DataFile:
-    return DataFile(path=path.name, rows=None, byte_length=path.stat().st_size, sha256=sha256_of(path))
+def _describe(folder: UPath, name: str) -> DataFile:
+    path = folder / name
+    return DataFile(path=name, rows=None, byte_length=path.stat().st_size, sha256=sha256_of(path))

@@ -1,7 +1,7 @@
 """Where a subset is built, out of readers' sight, and how it takes its place in one rename."""
 
+import json
 import re
-import shutil
 from contextlib import suppress
 from pathlib import PurePosixPath
 
@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from upath import UPath
 
 from schemas.errors import CurationError
-from schemas.manifest import Manifest
+from schemas.manifest import MANIFEST_VERSION, Manifest
 from schemas.recipe import fingerprint
 from schemas.reports import DataFile
-from tasks.files import is_local, sweep, write_text
+from tasks.files import is_local, remove, sweep, write_text
 
 MANIFEST = "manifest.json"
 RUN = "run.json"
@@ -24,6 +24,10 @@ class NotASubset(CurationError):
     """The place of a subset holds something else, which is left as it is."""
 
 
+class OtherVersion(NotASubset):
+    """A subset that another release wrote, in a form that this one does not read."""
+
+
 class Staging:
     """The folder of one subset in the making, ``<output>/.staging/<subset>-<key>``.
 
@@ -32,8 +36,9 @@ class Staging:
 
     def __init__(self, output: UPath, draft: Manifest):
         self._draft = draft
-        self._folder = output / ".staging" / f"{draft.subset}-{fingerprint(draft.model_dump(mode='json'))[:16]}"
-        self.subset = self._folder / "subset"
+        self.key = f"{draft.subset}-{fingerprint(draft.model_dump(mode='json'))[:16]}"
+        self.folder = output / ".staging" / self.key
+        self.subset = self.folder / "subset"
         self.final = output / draft.subset
 
     def published(self) -> bool:
@@ -44,14 +49,17 @@ class Staging:
         """
         if not self.final.exists() or (self.final / _PUBLISHING).exists():
             return False
-        manifest = read_manifest(self.final)
+        try:
+            manifest = read_manifest(self.final)
+        except OtherVersion:
+            return False
         same = manifest.model_copy(update={"files": (), "seal": ""}) == self._draft
         return same and not missing_files(self.final, manifest)
 
     def open(self) -> None:
         """Make the folder, and remove what killed runs left half-written in it."""
-        (self.subset / "data").mkdir(parents=True, exist_ok=True)
-        for folder in (self.subset, self.subset / "data", self._folder):
+        (self.subset / "data" if self._draft.mode == "data" else self.subset).mkdir(parents=True, exist_ok=True)
+        for folder in (self.subset, self.subset / "data", self.folder):
             sweep(folder)
 
     def finished(self, path: str) -> DataFile | None:
@@ -68,14 +76,14 @@ class Staging:
         write_text(self._record(file.path), file.model_dump_json())
 
     def _record(self, path: str) -> UPath:
-        return self._folder / "records" / f"{PurePosixPath(path).name}.json"
+        return self.folder / "records" / f"{PurePosixPath(path).name}.json"
 
     def publish(self) -> None:
         """Put the finished subset in its place; an older one of the same name gives way, and is then removed."""
         if missing := missing_files(self.subset, read_manifest(self.subset)):
             raise NotASubset(f"{self.subset}: {', '.join(missing)} missing; a subset is published whole or not at all")
         if is_local(self.final):
-            former = self._folder / "former"
+            former = self.folder / "former"
             if self.final.exists():
                 remove(former)  # left by a run that was killed
                 self.final.rename(former)
@@ -99,7 +107,7 @@ class Staging:
 
     def clear(self) -> None:
         """Remove what this and other recipes left staged for a subset of this name; what cannot go may stay."""
-        staged = self._folder.parent
+        staged = self.folder.parent
         for folder in list(staged.iterdir()) if staged.is_dir() else ():
             if re.fullmatch(rf"{self._draft.subset}-[0-9a-f]{{16}}", folder.name):
                 remove(folder)
@@ -108,27 +116,24 @@ class Staging:
                 staged.rmdir()
 
 
-def remove(folder: UPath) -> None:
-    """Remove ``folder`` with all that is in it; what cannot go may stay."""
-    if is_local(folder):
-        shutil.rmtree(str(folder), ignore_errors=True)
-        return
-    with suppress(OSError):
-        folder.fs.rm(folder.path, recursive=True)
-
-
 def read_manifest(directory: UPath) -> Manifest:
     """Return the manifest of the subset in ``directory``, its seal checked.
 
     Raises:
         NotASubset: if there is none, or it does not hold.
+        OtherVersion: if another release wrote it.
     """
     path = directory / MANIFEST
     try:
-        manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
+        found = data.get("manifest_version") if isinstance(data, dict) else None
+        if isinstance(found, int) and found != MANIFEST_VERSION:
+            told = f"found version {found}, expected {MANIFEST_VERSION}"
+            raise OtherVersion(f"{path}: {told}: use the release that wrote it, or curate it again")
+        manifest = Manifest.model_validate(data)
     except FileNotFoundError as error:
         raise NotASubset(f"{directory}: no {MANIFEST}, so this is not a subset") from error
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no text, no JSON, or no manifest
         raise NotASubset(f"{path}: {error}") from error
     if not manifest.seal:
         raise NotASubset(f"{path}: the manifest is not sealed")
@@ -145,4 +150,5 @@ def missing_files(directory: UPath, manifest: Manifest) -> list[str]:
 def refuse_strangers(directory: UPath) -> None:
     """Raise :class:`NotASubset` if ``directory`` exists and is no subset: it would be in the way of one."""
     if directory.exists() and not (directory / _PUBLISHING).exists():
-        read_manifest(directory)
+        with suppress(OtherVersion):  # it gives way like any former version
+            read_manifest(directory)

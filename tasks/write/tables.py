@@ -1,6 +1,7 @@
 """Write ``index.parquet`` and ``rejected.parquet``: where every source row went, shard by shard."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -9,26 +10,48 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from upath import UPath
 
-from schemas.reasons import REASONS
+from schemas.reasons import REASONS, Reason
 from schemas.reports import DataFile, ScanReport
+from schemas.subset import Signal, Subset
 from schemas.tables import INDEX, REJECTED, SIGNALS
 from tasks.files import appearing, read_parquet, sha256_of
 from tasks.signals import first_row_ids
+from tasks.write.placement import Placement
 
 _MEASURED = [reason.measured for reason in REASONS]
-_SIGNALS = [name for name in SIGNALS.names if name in {*INDEX.names, *REJECTED.names, *_MEASURED}]
+_SIGNALS = [name for name in SIGNALS.names if name in {*INDEX.names, *REJECTED.names, *_MEASURED, *get_args(Signal)}]
 
 
-def write_index(scan: ScanReport, verdicts: UPath, path: UPath) -> DataFile:
+def write_index(scan: ScanReport, verdicts: UPath, placement: Placement, path: UPath) -> DataFile:
     """Write the kept rows (:data:`schemas.tables.INDEX`) to ``path``."""
-    tables = (_index(rows.filter(rows["kept"])) for rows in judged_rows(scan, verdicts))
-    return _write(tables, INDEX, path)
+    file, file_row = placement.columns()
+
+    def tables() -> Iterator[pa.Table]:
+        done = 0
+        for rows in judged_rows(scan, verdicts):
+            kept = rows.filter(rows["kept"])
+            here = slice(done, done + len(kept))
+            kept = kept.append_column("file", file[here]).append_column("file_row", file_row[here])
+            done += len(kept)
+            yield _index(kept)
+
+    return write_tables(tables(), INDEX, path)
 
 
-def write_rejected(scan: ScanReport, verdicts: UPath, path: UPath) -> DataFile:
-    """Write every row that is not kept (:data:`schemas.tables.REJECTED`) to ``path``."""
-    tables = (_rejected(rows.filter(pc.invert(rows["kept"]))) for rows in judged_rows(scan, verdicts))
-    return _write(tables, REJECTED, path)
+def write_rejected(scan: ScanReport, verdicts: UPath, subset: Subset, path: UPath, *, details: bool) -> DataFile:
+    """Write every row that is not kept (:data:`schemas.tables.REJECTED`) to ``path``.
+
+    ``details`` says whether to tell what was found in a row with defects, which may quote its caption.
+    """
+    top = subset.top.signal if subset.top is not None else None
+    tables = (_rejected(rows.filter(pc.invert(rows["kept"])), top) for rows in judged_rows(scan, verdicts))
+    return write_tables(tables if details else map(without_details, tables), REJECTED, path)
+
+
+def without_details(rejected: pa.Table) -> pa.Table:
+    """Return rows of :data:`schemas.tables.REJECTED` without the words that may quote a caption."""
+    at = REJECTED.get_field_index("detail")
+    return rejected.set_column(at, REJECTED.field(at), pa.nulls(len(rejected), REJECTED.field(at).type))
 
 
 def judged_rows(scan: ScanReport, verdicts: UPath) -> Iterator[pa.Table]:
@@ -47,13 +70,13 @@ def _index(rows: pa.Table) -> pa.Table:
     return pa.table([columns[field.name].cast(field.type) for field in INDEX], schema=INDEX)
 
 
-def _rejected(rows: pa.Table) -> pa.Table:
+def _rejected(rows: pa.Table, top: str | None) -> pa.Table:
     masks = rows["reasons"].to_numpy()
     reasons = _codes(masks)
     columns = {name: rows[name] for name in REJECTED.names if name in rows.schema.names}
     columns["reasons"] = reasons
     columns["primary_reason"] = pc.list_element(reasons, 0) if len(rows) else pa.array([], pa.string())
-    columns["measured"] = pa.ListArray.from_arrays(reasons.offsets, _measured(rows, masks))
+    columns["measured"] = pa.ListArray.from_arrays(reasons.offsets, _measured(rows, masks, top))
     return pa.table([columns[field.name].cast(field.type) for field in REJECTED], schema=REJECTED)
 
 
@@ -70,12 +93,13 @@ def _codes(masks: NDArray[np.uint64]) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets), names.take(pa.array(codes)))
 
 
-def _measured(rows: pa.Table, masks: NDArray[np.uint64]) -> pa.Array:
+def _measured(rows: pa.Table, masks: NDArray[np.uint64], top: str | None) -> pa.Array:
     """Return, beside each reason of each row, the value that led to it; null where no number did."""
     bits = _bits(masks)
     values = np.full(bits.shape, np.nan)
     known = np.zeros(bits.shape, np.bool_)
-    for reason, name in enumerate(_MEASURED):
+    for reason, signal in enumerate(_MEASURED):
+        name = top if REASONS[reason] is Reason.TOP_MISSED else signal
         if name is not None and bits[:, reason].any():
             column = rows[name].cast(pa.float64())
             known[:, reason] = column.is_valid().to_numpy()
@@ -83,11 +107,12 @@ def _measured(rows: pa.Table, masks: NDArray[np.uint64]) -> pa.Array:
     return pa.array(values[bits], mask=~known[bits])
 
 
-def _write(tables: Iterator[pa.Table], schema: pa.Schema, path: UPath) -> DataFile:
+def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, path: UPath) -> DataFile:
+    """Write ``tables`` to the Parquet file ``path``, a row group each."""
     rows = 0
     with appearing(path) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for table in tables:
-                writer.write_table(table)
+                writer.write_table(table.combine_chunks())  # the bytes would depend on the chunks
                 rows += len(table)
         return DataFile(path=path.name, rows=rows, byte_length=temporary.stat().st_size, sha256=sha256_of(temporary))

@@ -11,13 +11,16 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from schemas.manifest import Manifest, ShardIdentity, SourceIdentity
+from schemas.manifest import DataColumns, Manifest, ShardIdentity, SourceIdentity
 from schemas.reasons import Reason, Stage
 from schemas.recipe import fingerprint
-from schemas.reports import Funnel, FunnelStep, QuarantinedShard, ReasonCount
+from schemas.reports import Funnel, FunnelStep, QuarantinedShard, ReasonCount, Threshold
 from tasks.report.groups import GROUPED, GROUPS, MEMBERS
 from tasks.report.page import MAX_PAGE_BYTES, Group, GroupSheet, Picture, ReportData, Sheet, percent, render
 
+QUALITY = Threshold(
+    key="quality.min_score", reason=Reason.QUALITY_BELOW, signal="img_quality_score", end="min", value=4.8
+)
 HOSTILE = "<script>alert(1)</script> <img src=http://example.org/x.png> \" ' & </style>"
 
 
@@ -59,7 +62,8 @@ def report(rows: int = 1000, *, columns: dict[str, Any] | None = None, kept_rows
         subset="small",
         recipe=recipe,
         recipe_sha256=fingerprint(recipe),
-        min_score=4.8,
+        thresholds=(QUALITY,),
+        columns=DataColumns(columns=(), facts={}, arrow=""),
         source=SourceIdentity(
             name="Git-10M",
             hub=None,

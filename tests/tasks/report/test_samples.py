@@ -13,9 +13,10 @@ from tasks.deduplicate.stage import find_duplicates
 from tasks.report import samples
 from tasks.report.page import Group, Picture, ReportData, render
 from tasks.report.samples import gather
-from tasks.select.stage import give_verdicts
+from tasks.select.verdicts import give_verdicts
 from tasks.source.listing import shards_of
 from tasks.write.manifest import draft_manifest
+from tasks.write.schema import data_schema
 
 EVERYTHING = {"exact_pixels": True, "same_tile": True, "nested_tiles": "finest", "caption_copies": 1}
 
@@ -25,7 +26,7 @@ def sampled(recipe: Recipe) -> ReportData:
     shards, scan, subset = shards_of(recipe), scan_all(recipe), recipe.subsets[0]
     found = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
     selected = give_verdicts(recipe, subset, scan, found)
-    draft = draft_manifest(recipe, subset, scan, found, selected)
+    draft = draft_manifest(recipe, subset, scan, found, selected, data_schema(scan))
     return gather(draft, shards, scan, selected.verdicts)
 
 

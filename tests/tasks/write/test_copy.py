@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -7,13 +8,15 @@ import pytest
 from pairs import pair, recipe_for, scan_all, write_tree
 from upath import UPath
 
+from schemas.recipe import Output
 from schemas.reports import ScanReport
 from tasks.scan.identity import shard_status
 from tasks.source.listing import shards_of
 from tasks.source.read import read_batches
 from tasks.source.shards import Shard
-from tasks.write.copy import SourceChanged, copy_rows
+from tasks.write.copy import copy_rows
 from tasks.write.plan import FilePlan, ShardRows
+from tasks.write.rows import SourceChanged
 from tasks.write.schema import data_schema
 
 
@@ -33,12 +36,16 @@ def scan(shard: Shard, tmp_path: Path) -> ScanReport:
 def plan(shard: Shard, scan: ScanReport, rows: list[int]) -> FilePlan:
     [scanned] = scan.shards
     signals = pq.read_table(scanned.signals).take(rows)
-    digests = signals["sha256"].combine_chunks()
+    digests, levels = signals["sha256"].combine_chunks(), signals["z"].to_numpy()
     return FilePlan(
         "data/a.parquet",
-        (ShardRows(shard, np.array(rows), digests, scanned.layout, scanned.status),),
+        (ShardRows(shard, 0, np.array(rows), np.arange(len(rows)), levels, digests, scanned.layout, scanned.status),),
         sum(signals["byte_length"].to_pylist()),
     )
+
+
+def output(folder: Path, **settings: Any) -> Output:
+    return Output.model_validate({"dir": folder} | settings)
 
 
 def now(planned: FilePlan) -> FilePlan:
@@ -49,7 +56,7 @@ def now(planned: FilePlan) -> FilePlan:
 def test_rows_are_copied_untouched_in_whole_row_groups(shard: Shard, scan: ScanReport, tmp_path: Path) -> None:
     rows = [0, 1, 3, 4, 7, 8, 11]
     path = tmp_path / "a.parquet"
-    file = copy_rows(plan(shard, scan, rows), data_schema(scan), UPath(path), row_group_rows=3)
+    file = copy_rows(plan(shard, scan, rows), data_schema(scan), UPath(path), output(tmp_path, row_group_rows=3), None)
     source = pa.Table.from_batches(read_batches(shard))
     assert pq.read_table(path).equals(source.take(rows))
     metadata = pq.read_metadata(path)
@@ -67,12 +74,12 @@ def test_a_source_that_changed_since_the_scan_is_refused_and_nothing_appears(
     at = data.index(image) + 300
     shard.path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     with pytest.raises(SourceChanged, match=r"data-00000-of-00001.arrow: its file was written to since it was scanned"):
-        copy_rows(planned, target, UPath(tmp_path / "out" / "a.parquet"), row_group_rows=100)
+        copy_rows(planned, target, UPath(tmp_path / "out" / "a.parquet"), output(tmp_path), None)
     planned = now(planned)  # as if nobody had written to it: the disk gives other bytes
     with pytest.raises(SourceChanged, match=r"data-00000-of-00001.arrow, row 5: the image's SHA-256 is"):
-        copy_rows(planned, target, UPath(tmp_path / "out" / "a.parquet"), row_group_rows=100)
+        copy_rows(planned, target, UPath(tmp_path / "out" / "a.parquet"), output(tmp_path), None)
     shard.path.write_bytes(data[: at - 400])
     planned = now(planned)
     with pytest.raises(SourceChanged, match=r"data-00000-of-00001.arrow: .*it was readable when it was scanned"):
-        copy_rows(planned, target, UPath(tmp_path / "out" / "a.parquet"), row_group_rows=100)
+        copy_rows(planned, target, UPath(tmp_path / "out" / "a.parquet"), output(tmp_path), None)
     assert not list(tmp_path.glob("out/*"))

@@ -34,7 +34,7 @@ def test_a_finished_file_is_known_until_it_changes(published: Path, tmp_path: Pa
 
 def test_other_content_is_staged_elsewhere(published: Path, tmp_path: Path) -> None:
     manifest = read_manifest(published)
-    other = manifest.model_copy(update={"min_score": 1.0})
+    other = manifest.model_copy(update={"recipe_sha256": "0"})
     assert Staging(tmp_path, manifest).subset != Staging(tmp_path, other).subset
 
 
@@ -76,7 +76,7 @@ def test_a_publication_that_stopped_between_its_two_renames_is_completed(publish
 def test_what_killed_runs_left_does_not_block_the_next_and_goes(published: Path, tmp_path: Path) -> None:
     manifest = read_manifest(published)
     shutil.copytree(published, tmp_path / "clean")
-    other = Staging(tmp_path, manifest.model_copy(update={"min_score": 1.0}))
+    other = Staging(tmp_path, manifest.model_copy(update={"recipe_sha256": "0"}))
     other.open()
     staging = Staging(tmp_path, manifest)
     staging.open()

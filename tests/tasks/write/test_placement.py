@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.write.plan import cut
+from tasks.write.placement import cut
 
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 120))

@@ -1,0 +1,82 @@
+"""Complete a subset that was made again from its index."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import task
+from upath import UPath
+
+from schemas.errors import CurationError
+from schemas.manifest import Manifest
+from schemas.reports import DataFile
+from tasks.files import sha256_of, write_bytes, write_text
+from tasks.options import STAGE
+from tasks.write.card import render_card
+from tasks.write.croissant import render_croissant
+from tasks.write.manifest import versions
+from tasks.write.staging import MANIFEST, RUN, Staging
+
+TABLES = ("index.parquet", "rejected.parquet")
+
+
+class NotTheSame(CurationError):
+    """A data file came out otherwise than the one that the index stands for; the message names it."""
+
+
+def as_data(index: Manifest) -> Manifest:
+    """Return the manifest of the subset that ``index`` stands for, without files and without seal."""
+    return index.model_copy(update={"mode": "data", "files": (), "indexed": (), "seal": ""})
+
+
+def require_same(index: Manifest, files: Sequence[DataFile]) -> None:
+    """Hold data files against those that ``index`` stands for, where it knows them.
+
+    Raises:
+        NotTheSame: naming the first that differs, and versions of libraries that do.
+    """
+    known = index.indexed or tuple(file for file in index.files if file.image_bytes is not None)
+    if not known:
+        return
+    found = {file.path: file for file in files}
+    for file in known:
+        if found.pop(file.path, None) != file:
+            others = [
+                f"{name} {was} then and {now} now"
+                for name, was in index.versions.items()
+                if (now := versions().get(name)) != was
+            ]
+            told = f"; versions differ: {', '.join(others)}" if others else ""
+            raise NotTheSame(f"{file.path}: the rows are those of the source, but not the bytes of the file{told}")
+    if found:
+        raise NotTheSame(f"{next(iter(found))}: the subset has no such file")
+
+
+@task(name="publish", task_run_name="publish {index.subset}", **STAGE)
+def publish_again(
+    index: Manifest, directory: UPath, files: tuple[DataFile, ...], staging: Staging, run: dict[str, Any]
+) -> UPath:
+    """Complete the staged subset with what ``directory`` has beside data files, and publish it; return its folder."""
+    if staging.published():  # by an attempt that failed after it
+        return staging.final
+    draft, folder = as_data(index), staging.subset
+    carried = [file for file in index.files if file.path in TABLES or file.path.startswith("figures/")]
+    for file in carried:
+        write_bytes(folder / file.path, (directory / file.path).read_bytes())
+    tables = [file for name in TABLES for file in carried if file.path == name]
+    figures = [file.path for file in carried if file.path.startswith("figures/")]
+    texts = {
+        "README.md": render_card(draft, files, figures),
+        "croissant.json": render_croissant(draft, files, tables),
+    }
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    write_text(folder / RUN, json.dumps(run, indent=2, sort_keys=True) + "\n")
+    made = [
+        DataFile(path=name, rows=None, byte_length=(folder / name).stat().st_size, sha256=sha256_of(folder / name))
+        for name in texts
+    ]
+    manifest = draft.model_copy(update={"files": (*files, *carried, *made)}).sealed()
+    write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    staging.publish()
+    return staging.final
