@@ -7,31 +7,29 @@ from itertools import islice
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from upath import UPath
 
-from schemas.manifest import Manifest
 from schemas.recipe import Deduplication, NearDuplicates, ScanSettings
 from tasks.deduplicate.hamming import TooManyPairs
 from tasks.scan.decode import THUMBNAIL, ImageDefect, decode
 from tasks.scan.descriptor import SIDE, describe, hashes_of
-from tasks.scan.facts import caption_hashes
-from tasks.source.columns import Layout, facts
 from tasks.tiles import tile_number
-from tasks.verify.data import SHOWN, data_files, image_views
+from tasks.verify.data import images_at, rows_by_file
+from tasks.verify.faults import SHOWN, UNREADABLE
+from tasks.verify.files import at_hand
+from tasks.write.schema import DataSchema
 
 _TOGETHER = 256  # pictures that are described at a time
 
 
-def check_duplicates(directory: UPath, manifest: Manifest, index: pa.Table) -> Iterator[str]:
-    """Yield what the kept rows have in common that they may not, in words.
+def check_duplicates(pictures: "Pictures", index: pa.Table, settings: Deduplication) -> Iterator[str]:
+    """Yield what the kept rows have in common that they may not by ``settings``, in words; captions left out.
 
     Near-duplicates are looked for among whole pictures, in every orientation that the recipe counts: rows whose hashes
-    in the index are within the radius are decoded again and compared. Crops and overlapping views are not looked for.
+    in the index are within the radius are decoded again and compared. Crops and overlapping views are not looked for,
+    nor near-duplicates where the data files are not there.
     """
-    # Without reference sets: of those the manifest does not say where they are.
-    settings = Deduplication.model_validate(manifest.recipe["deduplication"] | {"references": []})
     if settings.exact_bytes:
         counts = index["sha256"].drop_null().value_counts()
         twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
@@ -39,10 +37,8 @@ def check_duplicates(directory: UPath, manifest: Manifest, index: pa.Table) -> I
             yield f"index.parquet: kept more than once: image {', '.join(d.hex() for d in twice[:SHOWN].to_pylist())}"
     if settings.same_tile or settings.nested_tiles:
         yield from _check_tiles(index, settings)
-    if settings.caption_copies is not None:
-        yield from _check_captions(directory, manifest, settings.caption_copies)
     if settings.near is not None and pc.count(index["phash"]).as_py():
-        yield from _check_pictures(directory, manifest, index, settings.near)
+        yield from _check_pictures(pictures, index, settings.near)
 
 
 def _check_tiles(index: pa.Table, settings: Deduplication) -> Iterator[str]:
@@ -62,30 +58,20 @@ def _check_tiles(index: pa.Table, settings: Deduplication) -> Iterator[str]:
                 yield f"index.parquet: row id {row_id} is kept, and so is the tile {around} around it"
 
 
-def _check_captions(directory: UPath, manifest: Manifest, most: int) -> Iterator[str]:
-    layout = Layout(**manifest.source.columns)._replace(image=None)
-    hashes = []
-    for file in manifest.files:
-        if file.path.startswith("data/") and file.rows:
-            try:
-                with (directory / file.path).open("rb") as opened:
-                    table = pq.read_table(opened, columns=layout.names())
-            except (OSError, pa.ArrowException):
-                return  # said where the file itself is checked
-            hashes += [caption_hashes(facts(batch, layout).columns["caption"]) for batch in table.to_batches()]
+def check_captions(hashes: list[pa.UInt64Array], most: int) -> Iterator[str]:
+    """Yield whether a caption is kept too often; ``hashes`` are those of all kept rows."""
     counts = pa.chunked_array(hashes, pa.uint64()).drop_null().value_counts()
     over = pc.sum(pc.greater(counts.field("counts"), most)).as_py()
     if over:
         yield f"data: {over:,} captions are kept more than {most:,} times, which is the most that may be"
 
 
-def _check_pictures(directory: UPath, manifest: Manifest, index: pa.Table, near: NearDuplicates) -> Iterator[str]:
+def _check_pictures(pictures: "Pictures", index: pa.Table, near: NearDuplicates) -> Iterator[str]:
     from tasks.deduplicate.pairs import nearness_of  # Numba takes half a second to import
     from tasks.deduplicate.search import near_pairs
 
     hashed = np.flatnonzero(index["phash"].is_valid().to_numpy())
     phash = index["phash"].drop_null().to_numpy()
-    pictures = _Pictures(directory, manifest, index)
 
     def descriptors(positions: NDArray[np.int64]) -> NDArray[np.int8]:
         return pictures.descriptors(hashed[positions])
@@ -108,15 +94,16 @@ def _check_pictures(directory: UPath, manifest: Manifest, index: pa.Table, near:
             yield f"index.parquet: row id {row_ids[row]}: phash is not that of the image"
 
 
-class _Pictures:
+class Pictures:
     """The pictures of a subset, decoded and described when they are asked for."""
 
-    def __init__(self, directory: UPath, manifest: Manifest, index: pa.Table):
+    def __init__(self, directory: UPath, target: DataSchema, index: pa.Table, settings: ScanSettings):
+        """Take in where the pictures lie."""
         self.known: dict[int, NDArray[np.int8]] = {}
         self._directory = directory
-        self._manifest = manifest
-        self._split = index["split"].to_numpy(zero_copy_only=False)
-        self._settings = ScanSettings.model_validate(manifest.recipe["scan"])
+        self._target = target
+        self._index = index
+        self._settings = settings
 
     def descriptors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """Return the descriptors of rows of the index, shape (n, 256); zeros where the image cannot be had."""
@@ -136,19 +123,14 @@ class _Pictures:
             return decode(
                 data or memoryview(b""), formats=scan.formats, max_pixels=scan.max_pixels, max_bytes=scan.max_bytes
             ).luma
-        except ImageDefect:
+        except (ImageDefect, MemoryError):
             return None  # that the image is another one is said where its digest is checked
 
     def _images(self, wanted: set[int]) -> Iterator[tuple[int, memoryview | None]]:
-        image = self._manifest.source.columns["image"]
-        for split in self._manifest.splits:
-            rows = np.flatnonzero(self._split == split)
-            done = 0
-            for file in data_files(self._manifest, split):
-                here = rows[done : done + (file.rows or 0)].tolist()
-                done += len(here)
-                if wanted.isdisjoint(here):
-                    continue
-                with suppress(OSError, pa.ArrowException, KeyError):  # said where the file itself is checked
-                    views = zip(here, image_views(self._directory / file.path, image), strict=False)
-                    yield from ((row, view) for row, view in views if row in wanted)
+        rows = np.array(sorted(wanted), np.int64)
+        places = self._index["file_row"].to_numpy()
+        for name, chosen in rows_by_file(self._index.select(["file", "file_row"]).take(pa.array(rows))).items():
+            here = rows[chosen]
+            at = dict(zip(places[here].tolist(), here.tolist(), strict=True))
+            with suppress(*UNREADABLE), at_hand(self._directory / name) as path:  # said where the file is checked
+                yield from ((at[place], view) for place, view in images_at(path, self._target, places[here]))

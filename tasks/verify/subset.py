@@ -1,25 +1,43 @@
 """Verify a published subset: read every file again and hold it against the manifest and against each other."""
 
-import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from upath import UPath
 
-from schemas.manifest import MANIFEST_VERSION, Manifest
+from schemas.manifest import Manifest
 from schemas.reports import DataFile, VerifyReport
 from schemas.tables import INDEX, REJECTED
-from tasks.files import read_parquet, read_parquet_metadata, sha256_of
-from tasks.verify.data import SHOWN, data_files, image_views
-from tasks.verify.duplicates import check_duplicates
-from tasks.write.staging import MANIFEST, RUN, NotASubset, read_manifest
+from tasks.files import is_local, read_parquet
+from tasks.verify.data import Checked, Expected, Wanted, check_data_file, rows_by_file
+from tasks.verify.duplicates import Pictures, check_captions, check_duplicates
+from tasks.verify.faults import UNREADABLE, schema_faults, some
+from tasks.verify.files import (
+    INDEX_FILE,
+    REJECTED_FILE,
+    at_hand,
+    check_bytes,
+    check_listing,
+    present_files,
+)
+from tasks.verify.promises import Promises, check_places, check_promises
+from tasks.verify.tables import check_counts, check_keepers, check_manifest, check_rows
+from tasks.write.schema import DataSchema
+from tasks.write.staging import MANIFEST, NotASubset, read_manifest
 
 
-def verify(directory: UPath) -> VerifyReport:
+def verify(directory: UPath, *, threads: int | None = None) -> VerifyReport:
     """Check the subset in ``directory``: files, digests, rows, and the promises about them.
+
+    Args:
+        directory: of the subset.
+        threads: how many files are read at a time; None: one for each core.
 
     Returns:
         A report that names each file and row at fault; ``problems`` is empty for a sound subset.
@@ -28,108 +46,152 @@ def verify(directory: UPath) -> VerifyReport:
         manifest = read_manifest(directory)
     except NotASubset as error:
         return VerifyReport(directory=directory, files=0, rows=0, problems=(str(error),))
-    if manifest.manifest_version != MANIFEST_VERSION:
-        told = f"found version {manifest.manifest_version}, expected {MANIFEST_VERSION}"
-        problem = f"{MANIFEST}: {told}: verify it with the release that wrote it, or curate it again"
-        return VerifyReport(directory=directory, files=0, rows=0, problems=(problem,))
-    problems = list(_check_files(directory, manifest))
-    tables = {}
-    for name, schema in (("index.parquet", INDEX), ("rejected.parquet", REJECTED)):
-        try:
-            tables[name] = read_parquet(directory / name)
-            if not tables[name].schema.equals(schema):
-                problems.append(f"{name}: found columns {tables[name].schema.names}, expected {schema.names}")
-                del tables[name]
-        except (OSError, pa.ArrowException) as error:
-            problems.append(f"{name}: {error}")
-    if len(tables) == 2:
-        problems += _check_rows(manifest, tables["index.parquet"], tables["rejected.parquet"])
-    if "index.parquet" in tables:
-        problems += _check_data(directory, manifest, tables["index.parquet"])
-        problems += check_duplicates(directory, manifest, tables["index.parquet"])
     return VerifyReport(
-        directory=directory, files=len(manifest.files) + 1, rows=manifest.funnel.kept, problems=tuple(problems)
+        directory=directory,
+        files=len(manifest.files) + 1,
+        rows=manifest.funnel.kept,
+        problems=tuple(dict.fromkeys(_problems(directory, manifest, threads or os.cpu_count() or 1))),
     )
 
 
-def _check_files(directory: UPath, manifest: Manifest) -> Iterator[str]:
-    listed = {file.path for file in manifest.files}
-    present = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if not path.is_dir()}
-    for extra in sorted(present - listed - {MANIFEST, RUN}):
-        yield f"{extra}: not in the manifest"
-    for file in manifest.files:
-        if file.path not in present:
-            yield f"{file.path}: missing"
-        else:
-            yield from _check_file(directory / file.path, file)
+class _Tables(NamedTuple):
+    """The tables of a subset; None for one that is missing, damaged or of another schema."""
+
+    kept: pa.Table | None
+    rejected: pa.Table | None
 
 
-def _check_file(path: UPath, file: DataFile) -> Iterator[str]:
-    size = path.stat().st_size
-    if size != file.byte_length:
-        yield f"{file.path}: found {size:,} bytes, expected {file.byte_length:,}"
-    elif (found := sha256_of(path)) != file.sha256:
-        yield f"{file.path}: found SHA-256 {found}, expected {file.sha256}"
-
-
-def _check_rows(manifest: Manifest, index: pa.Table, rejected: pa.Table) -> Iterator[str]:
-    kept, refused = (table["row_id"].to_numpy() for table in (index, rejected))
-    for name, row_ids, expected in (
-        ("index.parquet", kept, manifest.funnel.kept),
-        ("rejected.parquet", refused, manifest.source.rows - manifest.funnel.kept),
-    ):
-        if len(row_ids) != expected:
-            yield f"{name}: found {len(row_ids):,} rows, expected {expected:,}"
-        if (np.diff(row_ids) <= 0).any():
-            yield f"{name}: row ids do not ascend at row {int(np.argmax(np.diff(row_ids) <= 0)) + 1}"
-    both = np.intersect1d(kept, refused)
-    if len(both):
-        yield f"index.parquet and rejected.parquet: both hold row id {_some(both)}"
-    neither = np.setdiff1d(np.arange(manifest.source.rows), np.concatenate([kept, refused]))
-    if len(neither):
-        yield f"index.parquet and rejected.parquet: neither holds row id {_some(neither)}"
-    keepers = rejected["duplicate_of"].drop_null().to_numpy()
-    strangers = np.setdiff1d(keepers, kept)
-    if len(strangers):
-        yield f"rejected.parquet: duplicate_of names rows that are not kept: {_some(strangers)}"
-
-
-def _check_data(directory: UPath, manifest: Manifest, index: pa.Table) -> Iterator[str]:
-    image = manifest.source.columns.get("image") if manifest.recipe["scan"]["images"] else None
-    for split, rows in manifest.splits.items():
-        expected = index.filter(pc.equal(index["split"], split))
-        done = 0
-        for file in data_files(manifest, split):
-            digests = expected["sha256"].slice(done, file.rows or 0).to_pylist()
-            row_ids = expected["row_id"].slice(done, file.rows or 0).to_numpy()
-            yield from _check_images(directory / file.path, file, image, digests, row_ids)
-            done += file.rows or 0
-        if not done == rows == len(expected):
-            found = f"{done:,} rows in data files, {len(expected):,} in index.parquet"
-            yield f"split {split}: {found}, expected {rows:,}"
-
-
-def _check_images(
-    path: UPath, file: DataFile, image: str | None, digests: list[bytes | None], row_ids: NDArray[np.int64]
-) -> Iterator[str]:
-    """Hold a data file's rows and, where the scan read them, its images against the index."""
-    row = 0
+def _problems(directory: UPath, manifest: Manifest, threads: int) -> Iterator[str]:
+    present = present_files(directory)
+    yield from check_listing(manifest, present)
+    yield from check_manifest(manifest)
+    target = promises = None
     try:
-        if image is None:
-            row = read_parquet_metadata(path).num_rows
-        for view in image_views(path, image) if image is not None else ():
-            digest = hashlib.sha256(view).digest() if view else None
-            if row < len(digests) and digest != digests[row]:
-                where = f"{file.path}: row {row} (row id {row_ids[row]})"
-                yield f"{where}: the image is not the one in index.parquet"
-            row += 1
-    except (OSError, pa.ArrowException, KeyError) as error:
-        yield f"{file.path}: from row {row} on: {error}"
-        return
-    if row != file.rows:
-        yield f"{file.path}: found {row:,} rows, expected {file.rows:,}"
+        target = _target(manifest)
+        promises = Promises.of(manifest)
+    except ValueError as error:
+        yield f"{MANIFEST}: {error}"
+    told, tables = _read_tables(directory, present)
+    yield from told
+    wanted = None
+    if target is not None and promises is not None:
+        settings = promises.deduplication
+        wanted = Wanted(target, promises.scan.images, settings.caption_copies is not None)
+    there = [file for file in manifest.files if file.path in present]
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            by_file = {} if tables.kept is None else rows_by_file(tables.kept)
+            reader = _Reader(directory, tables.kept, by_file, wanted)
+            files = [job for file in there for job in reader.submit(pool, file)]
+            # While the data files are read:
+            others = list(_check_tables(manifest, promises, tables))
+            if promises is not None and target is not None and tables.kept is not None:
+                others += _check_duplicates(directory, manifest, promises, target, tables.kept)
+            captions: list[pa.UInt64Array] = []
+            for checked in files:
+                found = checked.result()
+                yield from found.problems
+                captions += found.captions
+        finally:
+            pool.shutdown(cancel_futures=True)
+    yield from others
+    if promises is not None and promises.deduplication.caption_copies is not None and tables.kept is not None:
+        yield from check_captions(captions, promises.deduplication.caption_copies)
 
 
-def _some(row_ids: NDArray[np.int64]) -> str:
-    more = f" and {len(row_ids) - SHOWN:,} more" if len(row_ids) > SHOWN else ""
-    return ", ".join(map(str, row_ids[:SHOWN])) + more
+def _check_duplicates(
+    directory: UPath, manifest: Manifest, promises: Promises, target: DataSchema, kept: pa.Table
+) -> Iterator[str]:
+    settings = promises.deduplication
+    if manifest.mode == "index" or not promises.scan.images:
+        settings = settings.model_copy(update={"near": None})
+    return check_duplicates(Pictures(directory, target, kept, promises.scan), kept, settings)
+
+
+def _target(manifest: Manifest) -> DataSchema:
+    """Return the schema of the data files.
+
+    Raises:
+        ValueError: if the manifest contradicts itself, or says none.
+    """
+    try:
+        target = DataSchema.of(manifest.columns)
+    except (*UNREADABLE, EOFError) as error:
+        raise ValueError(f"columns.arrow: {error}") from error
+    if target.described().columns != manifest.columns.columns:
+        raise ValueError("columns: names and types are not those of columns.arrow")
+    if not {*target.columns.values()} <= {*target.schema.names}:
+        raise ValueError(f"columns.facts: found {target.columns}, expected columns of {target.schema.names}")
+    return target
+
+
+def _read_tables(directory: UPath, present: set[str]) -> tuple[list[str], _Tables]:
+    problems, tables = [], []
+    for name, schema in ((INDEX_FILE, INDEX), (REJECTED_FILE, REJECTED)):
+        table = None
+        if name in present:
+            try:
+                table = read_parquet(directory / name)
+                table.validate(full=True)
+                faults = list(schema_faults(table.schema, schema))
+            except UNREADABLE as error:
+                faults = [str(error)]
+            problems += [f"{name}: {fault}" for fault in faults]
+            table = None if faults else table
+        tables.append(table)
+    return problems, _Tables(*tables)
+
+
+class _Reader(NamedTuple):
+    """What reads files of a subset again, each on its own."""
+
+    directory: UPath
+    kept: pa.Table | None  # the index
+    by_file: dict[str, NDArray[np.int64]]
+    wanted: Wanted | None
+
+    def submit(self, pool: ThreadPoolExecutor, file: DataFile) -> list[Future[Checked]]:
+        """Begin to read ``file``: its bytes and, at the same time if it lies here, its rows if it has some."""
+        if self.wanted is None or not file.path.startswith("data/"):
+            return [pool.submit(self._check, file, self._bytes)]
+        if not is_local(self.directory):  # it is fetched once
+            return [pool.submit(self._check, file, self._bytes, self._rows)]
+        return [pool.submit(self._check, file, part) for part in (self._bytes, self._rows)]
+
+    def _check(self, file: DataFile, *parts: Callable[[Path, DataFile], Checked]) -> Checked:
+        try:
+            with at_hand(self.directory / file.path) as path:
+                checked = [part(path, file) for part in parts]
+        except OSError as error:
+            return Checked([f"{file.path}: {error}"], [])
+        return Checked([told for part in checked for told in part.problems], [h for c in checked for h in c.captions])
+
+    def _bytes(self, path: Path, file: DataFile) -> Checked:
+        return Checked(check_bytes(path, file), [])
+
+    def _rows(self, path: Path, file: DataFile) -> Checked:
+        rows = self.by_file.get(file.path, np.empty(0, np.int64))
+        kept = INDEX.empty_table() if self.kept is None else self.kept
+        here = kept.select(["file_row", "row_id", "sha256"]).take(pa.array(rows)).combine_chunks()
+        places, row_ids = (here[name].to_numpy() for name in ("file_row", "row_id"))
+        assert self.wanted is not None
+        return check_data_file(path, file, Expected(places, row_ids, here["sha256"].combine_chunks()), self.wanted)
+
+
+def _check_tables(manifest: Manifest, promises: Promises | None, tables: _Tables) -> Iterator[str]:
+    index, rejected = tables
+    if index is not None and rejected is not None:
+        yield from check_rows(manifest, index, rejected)
+        yield from check_counts(manifest, index, rejected)
+        near = None if promises is None else promises.deduplication.near
+        radius, least = (None, 0.0) if near is None else (near.radius_bits, near.min_similarity)
+        if promises is not None:
+            yield from check_keepers(index, rejected, radius, least)
+    if index is not None:
+        yield from check_places(manifest, index)
+        if promises is not None:
+            yield from check_promises(manifest, promises, index)
+    if rejected is not None and manifest.mode == "index":
+        told = rejected.filter(rejected["detail"].is_valid())["row_id"].to_pylist()
+        if told:
+            yield f"{REJECTED_FILE}: row id {some(told)}: detail may quote a caption; expected null in mode index"
