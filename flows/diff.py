@@ -1,0 +1,108 @@
+"""What ``git10m diff`` prints of two subsets."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape as escape_markup
+from rich.table import Table
+from upath import UPath
+
+from flows.as_json import as_json as json_of
+from flows.terminal import printable
+from schemas.difference import Change, Difference, ReasonRows
+from tasks.diff import compare
+
+
+def run_diff(a: UPath, b: UPath, *, rows: UPath | None = None, as_json: bool = False) -> Difference:
+    """Compare the subsets in ``a`` and ``b`` and print what differs; errors as :func:`tasks.diff.compare`."""
+    difference = compare(a, b, rows)
+    if as_json:
+        print(json_of(difference))
+    else:
+        print_difference(difference, Console())
+        if rows is not None:
+            told = f"{difference.lost_rows + difference.gained_rows:,} rows lost or gained are in {rows}"
+            Console().print(_plain(told), highlight=False, soft_wrap=True)
+    return difference
+
+
+def print_difference(found: Difference, out: Console) -> None:
+    """Print ``found`` in as many columns as the terminal has."""
+    for name, side in (("A", found.a), ("B", found.b)):
+        out.print(f"[bold]{name}[/] {_plain(str(side.directory))}", highlight=False, soft_wrap=True)
+    if found.same_manifest:
+        out.print(f"the same subset, byte for byte: {found.both:,} rows", highlight=False)
+        return
+    out.print(_sizes(found))
+    own = [(name, side) for name, side in (("A", found.a), ("B", found.b)) if side.own_shards]
+    for name, side in own:
+        told = f"{side.own_shards:,} of {side.shards:,} shards, {side.own_rows:,} rows"
+        out.print(f"only in the source of {name}: {told}", highlight=False)
+    if found.same_rows:
+        out.print(f"[bold]the same {found.both:,} rows in the same splits[/]", highlight=False)
+    for title, counts, other in (("lost", found.lost, "B"), ("gained", found.gained, "A")):
+        if counts:
+            out.print(_reasons(title, counts, other))
+    for move in found.moved:
+        out.print(f"moved from split {_plain(move.a)} to {_plain(move.b)}: {move.rows:,} rows", highlight=False)
+    for title, changes in (
+        ("recipe", found.recipe),
+        ("thresholds as numbers", found.thresholds),
+        ("versions", found.versions),
+    ):
+        if changes:
+            out.print(_changes(title, changes))
+
+
+def _sizes(found: Difference) -> Table:
+    table = _table("", "", "A", "B", "B - A")
+    a, b = found.a, found.b
+    rows: list[tuple[str, int | None, int | None]] = [
+        ("rows of the source", a.source_rows, b.source_rows),
+        ("rows kept", a.kept, b.kept),
+        *((f"split {name}", a.splits.get(name, 0), b.splits.get(name, 0)) for name in {**a.splits, **b.splits}),
+        ("image bytes", a.image_bytes, b.image_bytes),
+    ]
+    for name, one, other in rows:
+        change = "" if one is None or other is None else f"{other - one:+,}"
+        table.add_row(_plain(name), *("not known" if value is None else f"{value:,}" for value in (one, other)), change)
+    return table
+
+
+def _reasons(title: str, counts: tuple[ReasonRows, ...], other: str) -> Table:
+    total = sum(count.rows for count in counts)
+    table = _table(f"{title}: {total:,} rows", f"primary reason in {other}", "rows")
+    for count in counts:
+        reason = f"not in the source of {other}" if count.reason is None else count.reason.value
+        table.add_row(reason, f"{count.rows:,}")
+    return table
+
+
+def _changes(title: str, changes: tuple[Change, ...]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in ("key", "A", "B"):
+        table.add_column(heading, overflow="fold")
+    for change in changes:
+        table.add_row(_plain(change.key), _told(change.a), _told(change.b))
+    return table
+
+
+def _table(title: str, first: str, *numbers: str) -> Table:
+    table = Table(title=title or None, title_justify="left")
+    table.add_column(first)
+    for heading in numbers:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _told(value: Any) -> str:
+    if value is None:
+        return "[dim]none[/]"
+    if isinstance(value, list):
+        return _plain(", ".join(map(str, value)) or "none")
+    return _plain(f"{value:.6g}" if isinstance(value, float) else str(value))
+
+
+def _plain(text: str) -> str:
+    """Return text from a source as what it is: no markup, and no command to the terminal."""
+    return escape_markup(printable(text))

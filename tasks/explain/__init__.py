@@ -1,0 +1,1 @@
+"""Explain: why a row is in a subset, or why not."""

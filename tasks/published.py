@@ -1,0 +1,45 @@
+"""A published subset as it is asked about: its manifest, and single rows of its tables."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from upath import UPath
+
+from schemas.errors import CurationError
+from tasks.files import is_local
+
+INDEX = "index.parquet"
+REJECTED = "rejected.parquet"
+
+
+class SubsetDamaged(CurationError):
+    """A table of a subset cannot be read, or is not what the manifest says."""
+
+
+def read_where(path: UPath, condition: pc.Expression, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of the Parquet file ``path`` for which ``condition`` holds; the rest is never held in memory.
+
+    Row groups whose statistics rule the condition out are not read.
+
+    Raises:
+        SubsetDamaged: if the file is missing or damaged, or lacks a column.
+    """
+    names = None if columns is None else list(columns)
+    try:
+        if is_local(path):
+            return pq.read_table(str(path), columns=names, filters=condition)
+        with path.open("rb") as file:
+            return pq.read_table(file, columns=names, filters=condition)
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise SubsetDamaged(f"{path}: cannot be read: {error}; git10m verify tells what is wrong") from error
+
+
+def read_row_ids(path: UPath, row_ids: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of ``row_ids`` that the table ``path`` (index or rejected) has, in its order; errors as above."""
+    field = pc.field("row_id")
+    if not row_ids:
+        return read_where(path, field < 0, columns)
+    within = (field >= min(row_ids)) & (field <= max(row_ids))
+    return read_where(path, within & field.isin(list(row_ids)), columns)
