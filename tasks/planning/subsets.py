@@ -1,0 +1,118 @@
+"""What a subset will hold, and what its folder holds now."""
+
+from typing import NamedTuple
+
+import numpy as np
+from upath import UPath
+
+from schemas.errors import CurationError
+from schemas.plan import Outcome, Place, SubsetPlan
+from schemas.recipe import Recipe
+from schemas.reports import DeduplicateReport, SelectReport
+from schemas.subset import Subset
+from tasks.files import read_parquet
+from tasks.planning.known import Known, lies_here
+from tasks.select.thresholds import ColumnAbsent, NoValues
+from tasks.signals import first_row_ids, readable_shards
+from tasks.source.shards import shard_size
+from tasks.write.manifest import draft_manifest
+from tasks.write.placement import place_rows
+from tasks.write.schema import data_schema
+from tasks.write.staging import NotASubset, Staging, refuse_strangers
+
+_ROW_OF_TABLES = 100  # of index or rejected, about [bytes]
+_ROW_OF_TAR = 3 * (512 + 256)  # headers of three members, and what fills their last blocks, on average [bytes]
+
+
+class Planned(NamedTuple):
+    """One subset, and what of it would end the run."""
+
+    plan: SubsetPlan
+    problems: tuple[str, ...] = ()
+
+
+def plan_subset(
+    recipe: Recipe, subset: Subset, known: Known, found: DeduplicateReport | None, folder: UPath, *, exact: bool
+) -> Planned:
+    """Return what ``subset`` becomes.
+
+    Args:
+        recipe: the recipe, its sources pinned.
+        subset: one of the recipe's.
+        known: its source.
+        found: its duplicates; None where nothing was scanned.
+        folder: a workspace for verdicts.
+        exact: whether ``known`` and ``found`` are all that a run would know.
+    """
+    directory = recipe.output.dir / subset.name
+    place: Place = "there" if directory.exists() else "new"
+    problems: list[str] = []
+    try:
+        refuse_strangers(directory)
+    except NotASubset as error:
+        place = "in the way"
+        problems.append(str(error))
+    if found is None:
+        return Planned(SubsetPlan(subset=subset.name, directory=directory, place=place), tuple(problems))
+    try:
+        selected = _select(recipe, subset, known, found, folder)
+        outcome = _describe(recipe, subset, known, selected)
+        if exact:
+            place = _compare(recipe, subset, known, found, selected, place)
+        plan = SubsetPlan(subset=subset.name, directory=directory, place=place, outcome=outcome)
+    except CurationError as error:
+        if exact or not isinstance(error, ColumnAbsent | NoValues):  # which shards to come may have
+            problems.append(str(error))
+        plan = SubsetPlan(subset=subset.name, directory=directory, place=place, problem=str(error))
+    return Planned(plan, tuple(problems))
+
+
+def _select(recipe: Recipe, subset: Subset, known: Known, found: DeduplicateReport, folder: UPath) -> SelectReport:
+    from tasks.select.verdicts import give_verdicts
+
+    return give_verdicts(recipe.model_copy(update={"workspace": folder}), subset, known.scan, found)
+
+
+def _compare(
+    recipe: Recipe, subset: Subset, known: Known, found: DeduplicateReport, selected: SelectReport, place: Place
+) -> Place:
+    """Return what a run would do to what is in the subset's place."""
+    target = data_schema(known.scan, text=recipe.output.text is not None)  # it may be refused, wherever it goes
+    if place != "there":
+        return place
+    draft = draft_manifest(recipe, subset, known.scan, found, selected, target)
+    return "unchanged" if Staging(recipe.output.dir, draft).published() else "replaced"
+
+
+def _describe(recipe: Recipe, subset: Subset, known: Known, selected: SelectReport) -> Outcome:
+    scan, images, output = known.scan, recipe.scan.images, recipe.output
+    full = output.mode == "data"
+    kept = np.flatnonzero(read_parquet(selected.verdicts, ["kept"])["kept"].to_numpy())
+    counts = np.diff(np.searchsorted(kept, first_row_ids(scan)))
+    read = [shard for shard, count in zip(readable_shards(known.shards, scan), counts, strict=True) if count and full]
+    files = place_rows(scan, selected.verdicts, subset, output, images=images).files if full else ()
+    tables = selected.rows * _ROW_OF_TABLES
+    return Outcome(
+        rows=selected.rows,
+        kept=selected.kept,
+        image_bytes=selected.kept_image_bytes if images else None,
+        splits=selected.splits,
+        thresholds=selected.thresholds,
+        funnel=selected.funnel,
+        reasons=selected.reasons,
+        flags=selected.flags,
+        data_files=len(files),
+        estimated_bytes=tables + (_data_bytes(recipe, known, selected, counts.tolist()) if full else 0),
+        read_shards=len(read),
+        refetched_bytes=sum(shard_size(shard) for shard in read if not lies_here(shard)),
+    )
+
+
+def _data_bytes(recipe: Recipe, known: Known, selected: SelectReport, counts: list[int]) -> int:
+    """Return about how long the data files will be: the kept images, and of all else what a row of its shard has."""
+    total = float(selected.kept_image_bytes)
+    for shard, count in zip(known.scan.shards, counts, strict=True):
+        total += count * max(shard.byte_length - shard.image_bytes, 0) / max(shard.rows, 1)
+    if recipe.output.format == "webdataset":
+        total += selected.kept * _ROW_OF_TAR
+    return round(total)
