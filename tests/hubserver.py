@@ -1,5 +1,9 @@
-"""A small Hub on loopback: data sets with commits, tokens and planned faults, for the Hub's real client to talk to."""
+"""A small Hub on loopback: data sets with commits, tokens and planned faults, for the Hub's real client to talk to.
 
+What is uploaded comes by the protocol of git's large-file storage, which the client speaks where Xet is switched off.
+"""
+
+import base64
 import hashlib
 import json
 import re
@@ -15,12 +19,19 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 TOKEN = "hf_reader"
+WRITER = "hf_writer"
+"""May also write, to the data sets of :data:`OWNER`."""
+
+OWNER = "someone"
 LARGE = (".arrow", ".parquet", ".tar")
 """Files that a Hub keeps in large-file storage: their version is a SHA-256, and they come from another address."""
 
 _API = re.compile(r"/api/datasets/(?P<id>[^/]+/[^/]+)(/(?P<what>revision|tree)/(?P<rev>[^/]+)(/(?P<path>.*))?)?")
 _RESOLVE = re.compile(r"/datasets/(?P<id>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)")
 _LARGE = re.compile(r"/large/(?P<id>[^/]+/[^/]+)/(?P<rev>[^/]+)/(?P<path>.+)")
+_WRITE = re.compile(r"/api/datasets/(?P<id>[^/]+/[^/]+)/(?P<what>preupload|commit)/(?P<rev>[^/]+)")
+_BATCH = re.compile(r"/datasets/(?P<id>[^/]+/[^/]+)\.git/info/lfs/objects/(?P<what>batch|verify)")
+_STORE = re.compile(r"/store/(?P<oid>[0-9a-f]{64})")
 
 
 @dataclass
@@ -44,6 +55,7 @@ class Request:
     start: int  # first byte asked for
     token: str | None
     at: float  # seconds, monotonic
+    body: bytes = field(default=b"", repr=False)  # that came with it, whole
     status: int = 0
     sent_bytes: int = 0
 
@@ -71,6 +83,7 @@ class HubServer:
         self._refs: dict[tuple[str, str], str] = {}
         self._closed: dict[str, str] = {}
         self._faults: dict[str, list[Fault]] = {}
+        self._stored: dict[str, bytes] = {}  # large files by their SHA-256, in a commit or not
         self._lock = threading.Lock()
         self._server = _Server(self)
 
@@ -94,8 +107,23 @@ class HubServer:
         """Let in only who shows :data:`TOKEN` (``how="private"``), or nobody (``how="gated"``)."""
         self._closed[dataset_id] = how
 
+    def files(self, dataset_id: str, branch: str = "main") -> dict[str, bytes]:
+        """Return the files of a branch's newest commit."""
+        return {path: file.content for path, file in self._commits[dataset_id, self._refs[dataset_id, branch]].items()}
+
+    def is_private(self, dataset_id: str) -> bool:
+        """Return whether only those with a token see a data set."""
+        return self._closed.get(dataset_id) == "private"
+
+    def uploads(self) -> list[Request]:
+        """Return the requests that brought the content of large files, so far."""
+        return [request for request in self.requests if request.method == "PUT"]
+
     def plan(self, file: str, *faults: Fault) -> None:
-        """Let the next requests for the content of ``file`` meet ``faults``, one each."""
+        """Let the next requests for the content of ``file`` meet ``faults``, one each.
+
+        ``file`` is a path in a data set, or the SHA-256, in hex, of a large file that will be uploaded.
+        """
         self._faults.setdefault(file, []).extend(faults)
 
     def content_requests(self, file: str) -> list[Request]:
@@ -104,7 +132,7 @@ class HubServer:
 
     def reset(self) -> None:
         """Forget data sets, faults and requests."""
-        for state in (self.requests, self._commits, self._refs, self._closed, self._faults):
+        for state in (self.requests, self._commits, self._refs, self._closed, self._faults, self._stored):
             state.clear()
 
     def _next_fault(self, file: str) -> Fault:
@@ -154,13 +182,135 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    def _answer(self) -> None:
-        hub = self.server.hub
-        url = urlsplit(self.path)
+    def do_POST(self) -> None:
+        self._receive()
+
+    def do_PUT(self) -> None:
+        self._receive()
+
+    def _note(self, body: bytes = b"") -> str:
+        """Note the request; return the path of its URL."""
+        path = urlsplit(self.path).path
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
-        self.request_seen = Request(self.command, url.path, None, start, token, time.monotonic())
-        hub.requests.append(self.request_seen)
+        self.request_seen = Request(self.command, path, None, start, token, time.monotonic(), body)
+        self.server.hub.requests.append(self.request_seen)
+        return path
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        pieces = []
+        while length := int(self.rfile.readline(), 16):
+            pieces.append(self.rfile.read(length))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(pieces)
+
+    def _receive(self) -> None:
+        """Answer a request that wants to write."""
+        hub, body = self.server.hub, self._body()
+        path = self._note(body)
+        if match := _STORE.fullmatch(path):
+            return self._store(match["oid"], body)  # signed addresses of a store: no token is asked for
+        if path == "/api/validate-yaml":
+            return self._json({"warnings": [], "errors": []})
+        if path == "/api/repos/create":
+            asked = json.loads(body)
+            dataset_id = f"{asked['organization']}/{asked['name']}"
+            if self._may_write(dataset_id):
+                self._create(dataset_id, asked)
+            return
+        match = _WRITE.fullmatch(path) or _BATCH.fullmatch(path)
+        if match is None:
+            return self._refuse(404, "", "no such page")
+        if not self._may_write(match["id"]):
+            return
+        found = hub._find(match["id"], "main")
+        if found is None:
+            return self._refuse(404, "RepoNotFound", "Repository not found")
+        if match["what"] == "commit":
+            return self._commit(match["id"], *found, [json.loads(line) for line in body.splitlines()])
+        if match["what"] == "batch":
+            return self._batch(match["id"], json.loads(body)["objects"])
+        if match["what"] == "verify":
+            return self._send(200 if json.loads(body)["oid"] in hub._stored else 404, {})
+        self._preupload(found[1], json.loads(body)["files"])
+
+    def _may_write(self, dataset_id: str) -> bool:
+        """Return whether the request's token may write to ``dataset_id``; refuse the request if not."""
+        token = self.request_seen.token
+        if token not in (TOKEN, WRITER):
+            self._refuse(401, "", "Invalid credentials in Authorization header")
+        elif token == TOKEN or dataset_id.split("/")[0] != OWNER:
+            told = f"You don't have the rights to create a dataset under the namespace {dataset_id.split('/')[0]!r}"
+            self._refuse(403, "", told)
+        else:
+            return True
+        return False
+
+    def _create(self, dataset_id: str, asked: dict[str, Any]) -> None:
+        hub = self.server.hub
+        if (dataset_id, "main") in hub._refs:
+            return self._refuse(409, "", "You already created this dataset repo")
+        hub.commit(dataset_id, {".gitattributes": b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"})
+        if asked.get("visibility") == "private" or asked.get("private"):
+            hub.close_off(dataset_id, "private")
+        self._json({"url": f"{hub.url}/datasets/{dataset_id}"})
+
+    def _preupload(self, there: dict[str, _File], files: list[dict[str, Any]]) -> None:
+        answers = []
+        for asked in files:
+            large, known = asked["path"].endswith(LARGE), there.get(asked["path"])
+            oid = None if known is None else known.sha256 if large else known.blob_id
+            mode = "lfs" if large else "regular"
+            answers.append({"path": asked["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid})
+        self._json({"files": answers})
+
+    def _batch(self, dataset_id: str, objects: list[dict[str, Any]]) -> None:
+        hub, answers = self.server.hub, []
+        for asked in objects:
+            answer = {"oid": asked["oid"], "size": asked["size"]}
+            if asked["oid"] not in hub._stored:
+                verify = f"{hub.url}/datasets/{dataset_id}.git/info/lfs/objects/verify"
+                upload = f"{hub.url}/store/{asked['oid']}"
+                answer["actions"] = {"upload": {"href": upload}, "verify": {"href": verify}}
+            answers.append(answer)
+        self._json({"transfer": "basic", "objects": answers})
+
+    def _store(self, oid: str, body: bytes) -> None:
+        fault = self.server.hub._next_fault(oid)
+        time.sleep(fault.silent_s)
+        if fault.status is not None:
+            return self._send(fault.status, fault.headers)
+        if hashlib.sha256(body).hexdigest() != oid:
+            return self._refuse(400, "", "the content is not that of the digest")
+        self.server.hub._stored[oid] = body
+        self._send(200, {})
+
+    def _commit(self, dataset_id: str, head: str, there: dict[str, _File], lines: list[dict[str, Any]]) -> None:
+        hub = self.server.hub
+        header, *operations = lines
+        if header["value"].get("parentCommit") not in (None, head):
+            return self._refuse(412, "", "A commit has happened since. Please refresh and try again.")
+        files = {path: file.content for path, file in there.items()}
+        for operation in operations:
+            value = operation["value"]
+            if operation["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif operation["key"] == "lfsFile":
+                if value["oid"] not in hub._stored:
+                    return self._refuse(400, "", f"{value['path']}: its content was not uploaded")
+                files[value["path"]] = hub._stored[value["oid"]]
+            elif files.pop(value["path"], None) is None:
+                return self._refuse(404, "EntryNotFound", f"{value['path']}: A file with this name doesn't exist")
+        commit = hub.commit(dataset_id, files)
+        self._json({"commitUrl": f"{hub.url}/datasets/{dataset_id}/commit/{commit}", "commitOid": commit})
+
+    def _answer(self) -> None:
+        hub = self.server.hub
+        self._note()
+        url, token = urlsplit(self.path), self.request_seen.token
         if match := _LARGE.fullmatch(url.path):
             # Signed addresses of a store: no token is asked for.
             found = hub._find(match["id"], match["rev"])
@@ -173,7 +323,7 @@ class _Handler(BaseHTTPRequestHandler):
         dataset_id = match["id"]
         known = any(name == dataset_id for name, _ in hub._refs)
         closed = hub._closed.get(dataset_id)
-        if not known or (closed == "private" and token != TOKEN):
+        if not known or (closed == "private" and token not in (TOKEN, WRITER)):
             return self._refuse(404 if token else 401, "RepoNotFound", "Repository not found")
         if closed == "gated" and match.re is _RESOLVE:
             return self._refuse(403, "GatedRepo", f"Access to dataset {dataset_id} is restricted")
