@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.recipe import FileSource
+from schemas.source import FileSource
 from tasks.demo.planted import Planted
 from tasks.demo.source import make_source
 from tasks.source.listing import list_shards
@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from upath import UPath
-from schemas.recipe import ScanSettings
+from schemas.recipe import Output, ScanSettings
 from schemas.reports import ScanReport
 from tasks.scan.shard import scan_shard
 from tasks.source.shards import Shard
@@ -49,8 +49,11 @@ if __name__ == "__main__":
         every_other = np.arange(0, report.rows, 2)
         import pyarrow.parquet as pq
         digests = pq.read_table(report.signals, columns=["sha256"])["sha256"].combine_chunks().take(every_other)
-        plan = FilePlan("data/a.parquet", (ShardRows(shard, every_other, digests, report.layout),), 0)
-        copy_rows(plan, data_schema(ScanReport.of([report])), UPath(home) / "a.parquet", 100)
+        count = len(every_other)
+        places, levels = np.arange(count), np.zeros(count, np.int8)
+        part = ShardRows(shard, 0, every_other, places, levels, digests, report.layout, None)
+        plan = FilePlan("data/a.parquet", (part,), 0)
+        copy_rows(plan, data_schema(ScanReport.of([report])), UPath(home) / "a.parquet", Output(dir=home), None)
     print(before, peak(), report.rows)
 """
 

@@ -21,8 +21,9 @@ import simplejpeg
 from PIL import Image
 from upath import UPath
 
-from schemas.recipe import FileSource, ScanSettings
+from schemas.recipe import ScanSettings
 from schemas.reports import ShardReport
+from schemas.source import FileSource
 from tasks.scan.decode import THUMBNAIL
 from tasks.scan.images import byte_views
 from tasks.scan.shard import scan_shard

@@ -30,7 +30,7 @@ import hubserver
 import s3server
 
 from schemas.manifest import Manifest
-from schemas.recipe import FileSource
+from schemas.source import FileSource
 from tasks.demo.source import make_source
 from tasks.source.listing import list_shards
 from tasks.source.read import read_batches

@@ -1,15 +1,17 @@
-"""Write ``docs/recipe.md`` and ``docs/reasons.md`` from the code; a test fails when they are not what this would write.
+"""Write ``recipe.md``, ``reasons.md`` and ``manifest.schema.json`` from the code; a test checks them.
 
 python docs/reference.py
 """
 
 import inspect
+import json
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
 from schemas.base import Model
+from schemas.manifest import Manifest
 from schemas.reasons import REASONS
 from schemas.recipe import Recipe
 
@@ -21,7 +23,7 @@ _RECIPE = """\
 A recipe is a YAML file, and the one parameter of the `curate` flow. Keys not listed here are errors. Any key can be set
 on the command line by its path: `git10m curate RECIPE.yaml --set subsets.0.quality.min_score=4.8`.
 
-<!-- Written by docs/reference.py from schemas/recipe.py. -->
+<!-- Written by docs/reference.py from schemas/. -->
 """
 
 _REASONS = """\
@@ -43,10 +45,11 @@ its primary reason, under which the funnel counts it. Validation reasons have an
 def recipe_page() -> str:
     """Return the page on the recipe: a table for each model, outermost first."""
     pages = [_RECIPE]
-    for path, model in dict.fromkeys(_models("", Recipe)):
-        kind = get_args(model.model_fields["kind"].annotation)[0] if "kind" in model.model_fields else None
-        heading = f"`{path}`{f' of kind `{kind}`' if kind else ''}" if path else "Recipe"
-        pages.append(f"\n## {heading}\n\n{inspect.cleandoc(model.__doc__ or '')}\n\n")
+    places: dict[type[Model], dict[str, None]] = {}  # in the order in which they are met
+    for path, model in _models("", Recipe):
+        places.setdefault(model, {})[path] = None
+    for model, paths in places.items():
+        pages.append(f"\n## {_heading(model, list(paths))}\n\n{inspect.cleandoc(model.__doc__ or '')}\n\n")
         pages.append("| key | default | meaning |\n|---|---|---|\n")
         for name, field in model.model_fields.items():
             pages.append(f"| `{name}` | {_default(field)} | {_meaning(model, name)} |\n")
@@ -61,6 +64,26 @@ def reasons_page() -> str:
         for reason in REASONS
     )
     return _REASONS + "".join(rows)
+
+
+def manifest_schema() -> str:
+    """Return the JSON Schema of ``manifest.json``."""
+    schema = Manifest.model_json_schema(mode="serialization")
+    told = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "manifest.json of a subset"}
+    return (
+        json.dumps(told | {key: schema[key] for key in schema if key != "title"}, indent=2, ensure_ascii=False) + "\n"
+    )
+
+
+def _heading(model: type[Model], paths: list[str]) -> str:
+    """Return the places of ``model``: one, each of a few, or all keys of one model."""
+    if paths == [""]:
+        return "Recipe"
+    parents = {path.rpartition(".")[0] for path in paths}
+    if len(paths) > 2 and len(parents) == 1:
+        return f"Each key of `{parents.pop()}`"
+    kind = get_args(model.model_fields["kind"].annotation)[0] if "kind" in model.model_fields else None
+    return ", ".join(f"`{path}`" for path in paths) + (f" of kind `{kind}`" if kind else "")
 
 
 def _models(path: str, model: type[Model]) -> list[tuple[str, type[Model]]]:
@@ -79,7 +102,7 @@ def _default(field: FieldInfo) -> str:
     value: Any = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, Model) or (field.default_factory and isinstance(value, int)):
         return ""  # a model of its own below, or what depends on the machine and is told in words
-    return f"`{'null' if value is None else value}`"
+    return f"`{_WORDS.get(str(value), value)}`"
 
 
 def _meaning(model: type[Model], name: str) -> str:
@@ -92,9 +115,12 @@ def _meaning(model: type[Model], name: str) -> str:
     return f"{schema['description']}{f' ({extra})' if extra else ''}".replace("|", "\\|")
 
 
+_WORDS = {"None": "null", "True": "true", "False": "false"}
 _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 
 
+PAGES = {"recipe.md": recipe_page, "reasons.md": reasons_page, "manifest.schema.json": manifest_schema}
+
 if __name__ == "__main__":
-    (DOCS / "recipe.md").write_text(recipe_page(), encoding="utf-8")
-    (DOCS / "reasons.md").write_text(reasons_page(), encoding="utf-8")
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")

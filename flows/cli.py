@@ -5,12 +5,15 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from flows.terminal import printable
 from schemas.errors import CurationError
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 app = typer.Typer(
     name="git10m",
@@ -22,21 +25,27 @@ app = typer.Typer(
 
 _FAILED, _MISUSED = 1, 2
 
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set a key of the recipe, as in [cyan]--set subsets.0.quality.min_score=4.8[/]. Repeatable.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+SubsetDir = Annotated[
+    str, typer.Argument(metavar="SUBSET_DIR", help="A subset's folder, or its URL.", show_default=False)
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log of the run as well.")]
 
 
 @app.command()
 def curate(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Set a key of the recipe, as in [cyan]--set subsets.0.quality.min_score=4.8[/]. Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    recipe: RecipeFile,
+    settings: Settings = None,
     verbose: Verbose = False,
 ) -> None:
     """Curate the subsets of a RECIPE: scan what is new, select, write, and say where it lies.
@@ -56,32 +65,173 @@ def curate(
 
 
 @app.command()
-def verify(
-    subset: Annotated[
-        str, typer.Argument(metavar="SUBSET_DIR", help="A subset's folder, or its URL.", show_default=False)
-    ],
+def plan(
+    recipe: RecipeFile,
+    settings: Settings = None,
+    search: Annotated[
+        bool,
+        typer.Option("--search", help="Look for near-duplicates that no run has looked for, however long it takes."),
+    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Read a published subset again, and hold it against its manifest.
+    """Say what curate would read, keep and write, and what would make it fail; nothing is written.
+
+    Exit status: 0 it can run, 1 it would fail, 2 the recipe or the usage is wrong.
+    """
+    from flows.recipes import RecipeError, load_recipe
+
+    try:
+        loaded = load_recipe(recipe, settings or ())
+    except RecipeError as error:
+        _fail(str(error), _MISUSED)
+    from flows.plan import run_plan
+
+    def tell() -> None:
+        told = run_plan(loaded, search=search, as_json=as_json)
+        if told.problems:
+            _fail(f"{recipe}: would fail: {len(told.problems)} problem(s)", _FAILED)
+
+    _run(tell)
+
+
+@app.command()
+def materialize(
+    index: Annotated[
+        str, typer.Argument(metavar="INDEX_DIR", help="The folder of a subset, or of its index.", show_default=False)
+    ],
+    source: Annotated[
+        str,
+        typer.Option(help="Your copy of its source: folder, file, glob or URL, or with [cyan]--hub[/] owner/name."),
+    ],
+    directory: Annotated[str, typer.Option("--dir", help="Folder that will hold the subset's folder.")],
+    hub: Annotated[bool, typer.Option("--hub", help="The source is a data set of the Hugging Face Hub.")] = False,
+    revision: Annotated[str | None, typer.Option(help="With --hub: else the one the subset was made of.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; else all cores.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Make a subset's data files again, from its index and your own copy of the source.
+
+    Every image is held against its SHA-256, and the files come out as those of the original, byte for byte.
+    Exit status: 0 done, 1 it cannot be made, 2 the usage is wrong.
+    """
+    from pydantic import ValidationError
+
+    from flows.recipes import describe
+    from schemas.materialization import Materialization
+
+    facts = {"index": index, "source": source, "dir": directory, "hub": hub, "revision": revision}
+    engine = {} if workers is None else {"engine": {"workers": workers}}
+    try:
+        job = Materialization.model_validate(facts | engine)
+    except ValidationError as error:
+        _fail("; ".join(describe(error)), _MISUSED)
+    _set_up_prefect(verbose)
+    from flows.console import run_materialize
+
+    _run(lambda: run_materialize(job))
+
+
+@app.command()
+def verify(
+    subset: SubsetDir,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Also hold every kept row against the source: folder, file, glob or URL, or with [cyan]--hub[/] "
+            "owner/name.",
+        ),
+    ] = None,
+    hub: Annotated[bool, typer.Option("--hub", help="The source is a data set of the Hugging Face Hub.")] = False,
+    revision: Annotated[str | None, typer.Option(help="With --hub: else the one the subset was made of.")] = None,
+) -> None:
+    """Read a published subset again, and hold it against its manifest, and its rows against the source.
 
     Exit status: 0 sound, 1 not sound, or not a subset; 2 the usage is wrong.
     """
+    from flows.verification import run_verify
+
+    directory = _folder(subset)
+    if source is None and (hub or revision is not None):
+        _fail("--hub and --revision say where --source is; expected --source beside them", _MISUSED)
+
+    def look() -> None:
+        report = run_verify(directory, source, hub=hub, revision=revision)
+        if not report.sound:
+            _fail(f"{subset}: not sound: {len(report.problems)} problem(s)", _FAILED)
+
+    _run(look)
+
+
+@app.command()
+def explain(
+    subset: SubsetDir,
+    row: Annotated[
+        str, typer.Argument(metavar="ROW|IMG_NAME", help="A row id, or the name of a picture.", show_default=False)
+    ],
+    workspace: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where the signals are; else where the run had them.")
+    ] = None,
+    name: Annotated[bool, typer.Option("--name", help="A number is an img_name, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say of a row why it is in a subset, or why not: what was measured, every rule with its limit, its duplicates.
+
+    Exit status: 0 told; 1 not a subset, or no such row; 2 the usage is wrong.
+    """
+    from flows.explain import run_explain
+
+    directory = _folder(subset)
+    place = _folder(workspace) if workspace is not None else None
+    _run(lambda: run_explain(directory, row, workspace=place, by_name=name, as_json=as_json))
+
+
+@app.command()
+def diff(
+    a: Annotated[
+        str, typer.Argument(metavar="SUBSET_DIR_A", help="A subset's folder, or its URL.", show_default=False)
+    ],
+    b: Annotated[str, typer.Argument(metavar="SUBSET_DIR_B", help="The one to hold against it.", show_default=False)],
+    rows: Annotated[
+        str | None, typer.Option(metavar="FILE.parquet", help="Write the rows gained and lost there.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which rows a subset gained and lost against another one, by reason, and what was set otherwise.
+
+    Exit status: 0 compared, whatever differs; 1 not a subset, or damaged; 2 the usage is wrong.
+    """
     from upath import UPath
 
-    from tasks.verify.subset import verify as verify_subset
+    from flows.diff import run_diff
+
+    one, other = _folder(a), _folder(b)
+    target = None if rows is None else UPath(rows).expanduser()
+    _run(lambda: run_diff(one, other, rows=target, as_json=as_json))
+
+
+@app.command()
+def publish(
+    subset: SubsetDir,
+    hub_id: Annotated[str, typer.Argument(metavar="HUB_ID", help="The data set: owner/name.", show_default=False)],
+    public: Annotated[bool, typer.Option("--public", help="Let everybody read it.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be uploaded, and why.")] = False,
+) -> None:
+    """Upload a subset to a data set of the Hugging Face Hub, as much of it as its licence allows.
+
+    Under a licence that forbids it, and without an authorization in the recipe, only the index leaves: no picture and
+    no caption. Exit status: 0 uploaded, 1 refused or failed, 2 the usage is wrong.
+    """
+    from flows.upload import run_publish
+    from tasks.upload.hub import check_id
+    from tasks.upload.permission import UploadRefused
 
     try:
-        directory = UPath(subset).expanduser()
-        found = directory.is_dir()
-    except (ValueError, ImportError) as error:
-        _fail(f"{subset}: {error}", _MISUSED)
-    if not found:
-        _fail(f"{subset}: no such folder", _MISUSED)
-    report = verify_subset(directory)
-    for problem in report.problems:
-        typer.echo(problem, err=True)
-    if not report.sound:
-        _fail(f"{subset}: not sound: {len(report.problems)} problem(s)", _FAILED)
-    typer.echo(f"{subset}: sound: {report.files} files, {report.rows:,} rows kept")
+        check_id(hub_id)
+    except UploadRefused as error:
+        _fail(str(error), _MISUSED)
+    directory = _folder(subset)
+    _run(lambda: run_publish(directory, hub_id, public=public, dry_run=dry_run))
 
 
 @app.command()
@@ -115,7 +265,7 @@ def inspect(
 
     from flows.inspection import run_inspect
     from flows.recipes import describe
-    from schemas.recipe import FileSource, HubSource
+    from schemas.source import FileSource, HubSource
 
     mapping = dict(pair.partition("=")[::2] for pair in columns or ())
     facts = {"name": source, "path": source, "split": split, "format": form, "columns": mapping, "revision": revision}
@@ -147,6 +297,20 @@ def demo(
     from flows.demo import run_demo
 
     _run(lambda: run_demo(directory))
+
+
+def _folder(place: str) -> "UPath":
+    """Return the folder ``place``; one that is not there is a wrong usage."""
+    from upath import UPath
+
+    try:
+        directory = UPath(place).expanduser()
+        found = directory.is_dir()
+    except (ValueError, ImportError) as error:
+        _fail(f"{place}: {error}", _MISUSED)
+    if not found:
+        _fail(f"{place}: no such folder", _MISUSED)
+    return directory
 
 
 def _set_up_prefect(verbose: bool) -> None:

@@ -2,11 +2,12 @@
 
 from prefect.settings import PREFECT_API_URL
 from rich.console import Console
-from rich.table import Table
 
-from flows.artifacts import funnel_rows
 from flows.curate import curate
+from flows.funnel import funnel_table
+from flows.materialize import materialize, sound_manifest
 from flows.progress import console
+from schemas.materialization import Materialization
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport
 from tasks.files import ensure_writable
@@ -23,25 +24,34 @@ def run_curate(recipe: Recipe) -> CurateReport:
     shards_of(recipe)
     for place in (recipe.workspace, recipe.output.dir):
         ensure_writable(place)
-    if PREFECT_API_URL.value() is None and console.is_terminal:
-        console.print("starting Prefect's own server; set PREFECT_API_URL to use yours", style="dim")
+    _tell_of_server()
     report = curate(recipe)
     print_report(report)
     return report
+
+
+def run_materialize(job: Materialization) -> None:
+    """Run the ``materialize`` flow and print where the subset lies; an index that is none is refused before that."""
+    manifest = sound_manifest(job.index)
+    _tell_of_server()
+    directory = materialize(job)
+    told = f"{manifest.funnel.kept:,} rows of {manifest.source.name}"
+    same = ", as they were" if manifest.indexed or manifest.mode == "data" else ""
+    out.print(f"{manifest.subset}: {told}{same}: {directory}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _tell_of_server() -> None:
+    if PREFECT_API_URL.value() is None and console.is_terminal:
+        console.print("starting Prefect's own server; set PREFECT_API_URL to use yours", style="dim")
 
 
 def print_report(report: CurateReport) -> None:
     """Print the funnel of each subset, and the paths of its manifest and report."""
     out.print(f"{report.source}: {report.scan}", highlight=False, markup=False)
     for subset in report.subsets:
-        table = Table(title=f"{subset.select.subset}{' (unchanged)' if subset.reused else ''}", title_justify="left")
-        table.add_column("stage")
-        for heading in ("rejected", "left", "left %"):
-            table.add_column(heading, justify="right")
-        for row in funnel_rows(subset):
-            table.add_row(*row.values())
-        out.print(table)
+        title = f"{subset.select.subset}{' (unchanged)' if subset.reused else ''}"
+        out.print(funnel_table(subset.select.funnel, title))
         if subset.select.kept == 0:
             out.print("  no row is left: there is no data file to open", style="bold red")
-        for path in (subset.manifest, subset.report):
+        for path in (subset.manifest, *([subset.report] if subset.report else [])):
             out.print(f"  {path.stem:<9} {path}", highlight=False, soft_wrap=True, markup=False)

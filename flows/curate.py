@@ -14,10 +14,11 @@ from schemas.recipe import Recipe
 from schemas.reports import CurateReport, ReferenceReport, ScanReport
 from tasks.deduplicate.stage import deduplicate
 from tasks.files import ensure_writable, exclusive
+from tasks.pinning import pinned
 from tasks.select.stage import select
-from tasks.source.listing import fetch_cache, pinned, shards_of
+from tasks.source.listing import fetch_cache, shards_of
 from tasks.source.shards import Shard, SourceError
-from tasks.write.copy import SourceChanged
+from tasks.write.rows import SourceChanged
 from tasks.write.staging import refuse_strangers
 
 
@@ -76,7 +77,7 @@ def _publish_all(
                 bar.finish(str(selected))
             written.append(write_subset(recipe, subset, shards, scanned, duplicates, selected, pool))
         # Only now, when every row of every subset has been read: before, a shard could still turn out to be changed.
-        published = tuple(publish_subset(recipe, subset, shards, scanned) for subset in written)
+        published = tuple(publish_subset(recipe, subset) for subset in written)
     return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=duplicates, subsets=published)
 
 

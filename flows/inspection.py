@@ -8,8 +8,8 @@ from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from flows.terminal import printable
-from schemas.recipe import Source
 from schemas.reports import Bin, InspectReport
+from schemas.source import Source
 from tasks.inspection import inspect_source
 from tasks.source.places.fetch import FetchCache
 

@@ -1,6 +1,5 @@
 """The flow that brings a source's signals up to date."""
 
-from collections.abc import Sequence
 from typing import cast
 from uuid import UUID
 
@@ -15,10 +14,9 @@ from schemas.reports import QuarantinedShard, ScanReport, ShardReport
 from tasks.files import ensure_writable, sweep
 from tasks.grouping import in_groups, span
 from tasks.scan.stage import ShardOutcome, scan_shards
-from tasks.source.columns import resolve
 from tasks.source.listing import pin, shards_of
-from tasks.source.read import read_schema
-from tasks.source.shards import Shard, ShardUnreadable, SourceError, shard_size
+from tasks.source.preflight import refuse_other_columns
+from tasks.source.shards import shard_size
 
 
 @flow(name="scan", flow_run_name="scan {recipe.source.name}", task_runner=task_threads(), persist_result=False)
@@ -30,7 +28,7 @@ def scan(recipe: Recipe) -> ScanReport:
     logger = get_run_logger()
     recipe = recipe.model_copy(update={"source": pin(recipe.source)})
     shards = shards_of(recipe)
-    _refuse_other_columns(recipe, shards)
+    refuse_other_columns(recipe, shards)
     ensure_writable(recipe.workspace)
     for pattern in ("identities", "signals/*", "pairs/*", "contaminated"):
         for folder in recipe.workspace.glob(pattern):
@@ -61,22 +59,3 @@ def scan(recipe: Recipe) -> ScanReport:
         bar.finish(str(report))
     logger.info("%s", report)
     return report
-
-
-def _refuse_other_columns(recipe: Recipe, shards: Sequence[Shard]) -> None:
-    """Raise :class:`SourceError` if first, middle and last shard all lack the columns, before all are fetched for that.
-
-    What cannot be read is left to the scan.
-    """
-    told = []
-    for shard in dict.fromkeys((shards[0], shards[len(shards) // 2], shards[-1])):
-        try:
-            resolve(read_schema(shard, in_place=True), recipe.source.columns.model_dump(), images=recipe.scan.images)
-            return
-        except ShardUnreadable as error:
-            if error.shard is not None:  # its reader says so, and not `resolve`
-                return
-            told.append(error.of(shard.name))
-        except OSError:
-            return
-    raise SourceError(f"{told[0]}; see source.columns") from told[0]

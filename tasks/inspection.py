@@ -8,19 +8,20 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.recipe import ImageFormat, Source
+from schemas.recipe import ImageFormat
 from schemas.reports import Bin, ColumnFacts, InspectReport
+from schemas.source import Source
 from schemas.tables import FACT_COLUMNS
 from tasks.scan.containers import sniff
 from tasks.scan.facts import read_facts
+from tasks.source.again import count_rows
 from tasks.source.columns import IMAGE, FactColumns, Layout, facts, images, resolve
 from tasks.source.listing import list_shards, pin
 from tasks.source.places.fetch import FetchCache
-from tasks.source.read import open_shard, read_batches, read_schema
+from tasks.source.read import read_batches, read_schema
 from tasks.source.shards import Shard, ShardUnreadable, shard_size
 
 SHARDS = 4
@@ -119,31 +120,18 @@ def _look(shard: Shard, wanted: dict[str, str | None], problems: list[str]) -> _
 def _rows(shards: tuple[Shard, ...], looks: list[_Look]) -> tuple[int, bool]:
     """Return the rows of all shards, and whether they were counted; if not, they are reckoned from those seen."""
     if shards[0].remote is None and shards[0].format in ("arrow", "parquet"):
-        counts = [_count(shard) for shard in shards]
+        counts = [count_rows(shard) for shard in shards]
         return sum(count or 0 for count in counts), None not in counts
     seen = sum(batch.num_rows for look in looks for batch in look.batches)
     seen_bytes = sum(batch.nbytes for look in looks for batch in look.batches)
     exact = len(looks) == len(shards) and all(look.whole for look in looks)
     if shards[0].format == "parquet":  # the images were not read: rows and bytes are those of whole shards
-        seen = sum(_count(look.shard) or 0 for look in looks)
+        seen = sum(count_rows(look.shard) or 0 for look in looks)
         seen_bytes = sum(shard_size(look.shard) for look in looks)
         exact = len(looks) == len(shards)
     if exact or not seen_bytes:
         return seen, exact
     return round(sum(map(shard_size, shards)) * seen / seen_bytes), False
-
-
-def _count(shard: Shard) -> int | None:
-    """Return the rows of a shard from its footer or the heads of its messages; None if they cannot be read."""
-    try:
-        with open_shard(shard, in_place=True) as (file, _):
-            if shard.format == "parquet":
-                return int(pq.read_metadata(file).num_rows)
-            if file.read_at(6, 0) == b"ARROW1":
-                return int(pa.ipc.open_file(file).count_rows())
-            return sum(int(batch.num_rows) for batch in pa.ipc.open_stream(file))
-    except (OSError, pa.ArrowException, ShardUnreadable):
-        return None
 
 
 def _columns(looks: list[_Look]) -> tuple[ColumnFacts, ...]:

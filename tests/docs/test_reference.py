@@ -1,12 +1,39 @@
+import json
 import runpy
 from pathlib import Path
 
+import jsonschema
 import pytest
+from pairs import pair, publish_one, recipe_for, write_tree
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("page", ["recipe", "reasons"])
-def test_the_reference_is_what_the_code_says(page: str) -> None:
-    written = runpy.run_path(str(DOCS / "reference.py"))[f"{page}_page"]()
-    assert (DOCS / f"{page}.md").read_text(encoding="utf-8") == written, "run `python docs/reference.py`"
+@pytest.mark.parametrize("name", ["recipe.md", "reasons.md", "manifest.schema.json"])
+def test_the_reference_is_what_the_code_says(name: str) -> None:
+    written = runpy.run_path(str(DOCS / "reference.py"))["PAGES"][name]()
+    assert (DOCS / name).read_text(encoding="utf-8") == written, "run `python docs/reference.py`"
+
+
+def test_a_model_that_stands_in_many_places_is_told_once() -> None:
+    page = (DOCS / "recipe.md").read_text(encoding="utf-8")
+    assert page.count("| `max_quantile` |") == 1
+    headings = [line for line in page.splitlines() if line.startswith("## ")]
+    assert len(headings) == len(set(headings))
+
+
+@pytest.mark.parametrize("mode", ["data", "index"])
+def test_a_manifest_is_as_its_schema_says(tmp_path: Path, mode: str) -> None:
+    tree = write_tree(tmp_path / "source", [pair(seed) for seed in range(12)])
+    subset = {"name": "small", "quality": {"min_quantile": 0.4, "per_zoom": True}}
+    output = {"dir": tmp_path / "subsets", "mode": mode}
+    folder = publish_one(recipe_for(tree, tmp_path, subsets=[subset], output=output))
+    schema = json.loads((DOCS / "manifest.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    check = jsonschema.Draft202012Validator(schema)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    check.validate(manifest)
+    wrong = manifest | {"splits": {"train": -1}}
+    assert not check.is_valid(wrong)
+    assert not check.is_valid(manifest | {"more": 1})
+    assert manifest.keys() == schema["properties"].keys()

@@ -20,11 +20,12 @@ def save(recipe: Recipe, path: Path) -> Path:
 
 
 def test_help_names_the_commands_and_reads_at_80_columns() -> None:
-    for arguments in ([], ["curate"], ["verify"], ["inspect"], ["demo"]):
+    commands = {"curate", "plan", "verify", "explain", "diff", "materialize", "publish", "inspect", "demo"}
+    for arguments in ([], *([command] for command in commands)):
         result = run(*arguments, "--help")
         assert result.exit_code == 0
         assert max(map(len, result.output.splitlines())) <= 80
-    assert {"curate", "verify", "inspect", "demo"} <= set(run("--help").output.split())
+    assert commands <= set(run("--help").output.split())
 
 
 def test_curate_prints_the_funnel_and_where_things_lie(source: Path, tmp_path: Path, prefect_server: None) -> None:

@@ -11,9 +11,9 @@ from pairs import pair, published_files, recipe_for, tiny_recipe, write_tree
 
 from flows.curate import ShardsQuarantined, curate
 from schemas.manifest import Manifest
-from schemas.recipe import WordRange
 from schemas.reports import CurateReport
 from schemas.tables import INDEX, REJECTED
+from schemas.thresholds import WordRange
 from tasks.source.listing import list_shards
 from tasks.source.read import read_batches
 from tasks.source.shards import SourceError
@@ -32,6 +32,7 @@ def test_every_file_of_a_subset_is_there_and_it_verifies(curated: CurateReport) 
         names = {path.name for path in subset.directory.iterdir()}
         assert names == {
             "data", "index.parquet", "rejected.parquet", "manifest.json", "run.json", "README.md", "report.html",
+            "croissant.json", "figures",
         }  # fmt: skip
         assert verify(subset.directory).problems == ()
         assert pq.read_schema(subset.directory / "index.parquet").equals(INDEX)

@@ -12,8 +12,9 @@ from s3server import S3Server
 from upath import UPath
 
 from flows.curate import curate
-from schemas.recipe import HubSource, Recipe
+from schemas.recipe import Recipe
 from schemas.reports import CurateReport
+from schemas.source import HubSource
 from tasks.source.shards import SourceError
 from tasks.verify.subset import verify
 

@@ -19,9 +19,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from schemas.reasons import Reason, Stage
-from schemas.recipe import FileSource, ScanSettings, ValidationRules
+from schemas.recipe import ScanSettings, ValidationRules
 from schemas.reports import ReferenceReport
 from schemas.row import breaches, count_words
+from schemas.source import FileSource
 from schemas.tables import FACT_COLUMNS
 from tasks.deduplicate.stage import find_duplicates
 from tasks.demo import mapdata
@@ -35,7 +36,7 @@ from tasks.demo.source import SHARDS, DemoSource, make_source
 from tasks.files import read_parquet
 from tasks.scan.decode import decode
 from tasks.scan.images import read_images
-from tasks.select.stage import give_verdicts
+from tasks.select.verdicts import give_verdicts
 from tasks.source.columns import images, resolve
 from tasks.source.listing import list_shards
 from tasks.source.read import read_batches

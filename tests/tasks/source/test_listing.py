@@ -7,7 +7,7 @@ import pytest
 from hubserver import HubServer
 from pairs import pair, write_tree
 
-from schemas.recipe import FileSource
+from schemas.source import FileSource
 from tasks.source.listing import list_shards, pin
 from tasks.source.places.fetch import FetchCache
 from tasks.source.shards import SourceError

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from pairs import pair, write_tree
 
-from schemas.recipe import FileSource
+from schemas.source import FileSource
 from tasks.source.listing import list_shards
 from tasks.source.places.fetch import FetchCache
 from tasks.source.read import read_batches, read_schema, take_rows
