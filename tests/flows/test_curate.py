@@ -111,7 +111,7 @@ def test_datasets_opens_a_subset_with_the_source_s_bytes(curated: CurateReport, 
             assert row == original[row["img_name"]]
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_subset_is_byte_identical_whatever_the_number_of_workers(
     curated: CurateReport, source: Path, tmp_path: Path, workers: int
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_source_of_which_nothing_can_be_read_says_why_though_bad_shards_are_al
         curate(allowing(recipe))
 
 
+@pytest.mark.slow
 def test_shards_whose_schemas_differ_become_one_subset(tmp_path: Path, prefect_server: None) -> None:
     folder = tmp_path / "source"
     folder.mkdir()

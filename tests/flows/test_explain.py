@@ -59,6 +59,7 @@ def test_json_is_the_model(curated: CurateReport, capsys: pytest.CaptureFixture[
     assert answer.rows[0].measured["img_quality_score"] == 9.0
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_test_picture_is_told_with_that_picture(
     tmp_path: Path, prefect_server: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,7 +30,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def table(tree: Path) -> pa.Table:
-    from schemas.recipe import FileSource
+    from schemas.source import FileSource
 
     shards = list_shards(FileSource(path=str(tree), name="tiny"))
     return pa.Table.from_batches([batch for shard in shards for batch in read_batches(shard)])

@@ -38,7 +38,7 @@ def undisturbed(large: Path, tmp_path_factory: pytest.TempPathFactory, prefect_s
 
 
 def recipe(source: Path, home: Path) -> Recipe:
-    output = {"dir": home / "subsets", "shard_bytes": 1_000_000}
+    output = {"dir": home / "subsets", "shard_bytes": 1_000_000, "shuffle_seed": 1}
     return recipe_for(source, home, output=output, deduplication={"exact_bytes": True, "near": None})
 
 
@@ -100,6 +100,19 @@ def test_killed_in_the_middle_of_the_write(large: Path, tmp_path: Path, undistur
     assert len(done) < len(published)
     assert published_files(tmp_path / "subsets") == undisturbed
     assert verify(tmp_path / "subsets" / "clean").sound
+
+
+def test_killed_while_rows_are_laid_aside(large: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    def aside() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("workspace/laid-aside/*/[!.]*.arrow")}
+
+    kill_when(start(tmp_path, large), lambda: len(aside()) >= 2)
+    assert not (tmp_path / "subsets" / "clean").exists()
+    again = start(tmp_path, large)
+    output = again.communicate()[0]
+    assert again.returncode == 0, output
+    assert published_files(tmp_path / "subsets") == undisturbed
+    assert not list(tmp_path.glob("workspace/laid-aside/*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -60,7 +60,9 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tree(tmp_path_factory.mktemp("origin") / "source", rows, shards=4)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, marks=() if form == "shuffled" else pytest.mark.slow) for form in FORMS]
+)
 def test_an_index_and_a_copy_of_the_source_give_the_same_bytes(
     origin: Path, tmp_path: Path, form: str, prefect_server: None
 ) -> None:

@@ -58,6 +58,7 @@ def recipe_at(url: str, **changes: Any) -> dict[str, Any]:
     return {"output": {"dir": f"{url}/subsets", "shard_bytes": 80_000}, "workspace": f"{url}/workspace"} | changes
 
 
+@pytest.mark.slow
 def test_everything_on_s3(
     tree: Path, expected: dict[str, bytes], s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +120,9 @@ def test_the_hub_at_a_branch_through_a_disk_that_holds_two_shards(
     recipe = on_the_hub(tree, tmp_path, source, engine={"workers": 1, "fetched_bytes": 2 * largest})
     report: CurateReport = curate(recipe)
     found = published_files(tmp_path / "subsets")
-    cards = {name for name in expected if name.endswith("README.md")}  # they name the Hub's data set
+    cards = {
+        name for name in expected if name.endswith(("README.md", "croissant.json"))
+    }  # they name the Hub's data set
     assert found.keys() == expected.keys()
     alike = without_pictures(found).keys() - cards
     assert {name: found[name] for name in alike} == {name: expected[name] for name in alike}
@@ -139,6 +142,7 @@ def test_a_misspelt_column_is_told_before_anything_is_fetched(tree: Path, hub: H
     assert not list(tmp_path.rglob("*.arrow"))
 
 
+@pytest.mark.slow
 def test_only_shards_with_kept_rows_are_fetched_again(tree: Path, hub: HubServer, tmp_path: Path) -> None:
     hub.commit("someone/tiny", tree)
     largest = max(path.stat().st_size for path in tree.rglob("*.arrow"))

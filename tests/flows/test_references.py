@@ -50,6 +50,7 @@ def test_no_copy_of_a_test_picture_is_kept_and_the_manifest_names_the_test_set(
     assert verify(directory).sound
 
 
+@pytest.mark.slow
 def test_a_changed_test_set_is_another_subset_and_an_unchanged_one_is_reused(
     tmp_path: Path, benchmark_set: Path, prefect_server: None
 ) -> None:

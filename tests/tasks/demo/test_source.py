@@ -264,6 +264,7 @@ def test_every_way_is_in_the_record(planted: Planted) -> None:
         assert [way.note for way in ways if not any(note.endswith(f", {way.note}") for note in notes)] == []
 
 
+@pytest.mark.slow
 def test_same_arguments_give_the_same_bytes(made: DemoSource, tmp_path: Path) -> None:
     again = make_source(tmp_path / "elsewhere" / "again", **SMALL)
     assert not again.reused

@@ -16,8 +16,8 @@ from schemas.recipe import Recipe, ValidationRules
 from schemas.source import Columns
 from tasks.explain.lookup import NoSuchRow
 from tasks.explain.stage import explain, explain_row
-from tasks.published import SubsetDamaged, open_subset
-from tasks.write.staging import NotASubset
+from tasks.published import SubsetDamaged
+from tasks.write.staging import NotASubset, read_manifest
 
 ROWS = 125
 
@@ -157,7 +157,7 @@ def of(rules: tuple[RuleOutcome, ...], outcome: Outcome) -> set[Reason]:
 
 
 def explained(directory: Path, workspace: Path | None, step: int = 1) -> list[Explanation]:
-    manifest = open_subset(UPath(directory))
+    manifest = read_manifest(UPath(directory))
     place = None if workspace is None else UPath(workspace)
     return [explain_row(UPath(directory), manifest, row_id, place) for row_id in range(0, manifest.source.rows, step)]
 
@@ -227,7 +227,7 @@ def test_measured_values_are_those_of_the_row(plain: Path) -> None:
 
 
 def test_a_quantile_is_told_as_the_number_of_the_row_s_zoom(plain: Path) -> None:
-    manifest = open_subset(UPath(plain))
+    manifest = read_manifest(UPath(plain))
     [limit] = [limit for limit in manifest.thresholds if limit.key == "quality.min_quantile"]
     assert limit.by_zoom is not None
     for row_id in (0, 1, 2):
@@ -245,7 +245,7 @@ def test_of_two_ends_of_a_range_only_the_missed_one_rejects(tree: Path, plain: P
         if "byte_length_outside" not in row["reasons"]:
             continue
         for workspace in (tree.parent / "workspace", tmp_path):
-            told = explain_row(UPath(plain), open_subset(UPath(plain)), row["row_id"], UPath(workspace))
+            told = explain_row(UPath(plain), read_manifest(UPath(plain)), row["row_id"], UPath(workspace))
             ends = {
                 rule.key.rpartition(".")[2]: rule.outcome
                 for rule in told.rules

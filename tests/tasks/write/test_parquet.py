@@ -5,6 +5,7 @@ import datasets
 import duckdb
 import polars
 import pyarrow.parquet as pq
+import pytest
 from pairs import encode, pair, picture, publish_one, recipe_for, write_tree
 
 
@@ -26,6 +27,7 @@ def test_files_have_a_page_index_pages_cut_by_content_and_small_row_groups(tmp_p
     assert features["image"] == {"_type": "Image"}
 
 
+@pytest.mark.slow
 def test_rows_that_two_subsets_share_are_stored_as_the_same_bytes(tmp_path: Path) -> None:
     """Content-defined chunking: a row less at the start moves the rest, and most pages stay what they were."""
     rows = [pair(seed, image=encode(picture(seed, size=(512, 512)), "PNG")) for seed in range(60)]
