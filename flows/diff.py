@@ -83,7 +83,7 @@ def _changes(title: str, changes: tuple[Change, ...]) -> Table:
     for heading in ("key", "A", "B"):
         table.add_column(heading, overflow="fold")
     for change in changes:
-        table.add_row(_plain(change.key), _told(change.a), _told(change.b))
+        table.add_row(_plain(change.key.removeprefix("subsets.0.")), _told(change.a), _told(change.b))
     return table
 
 

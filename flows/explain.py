@@ -40,8 +40,9 @@ def print_answer(answer: Answer, out: Console) -> None:
 
 def _print_row(answer: Answer, row: Explanation, out: Console) -> None:
     named = row.row
+    name = "without img_name" if named.img_name is None else repr(named.img_name)[1:-1]  # it may have newlines
     out.print(
-        f"\n[bold]row {named.row_id}[/] {_plain(named.img_name or 'without img_name')}: {_verdict(answer, row)}",
+        f"\n[bold]row {named.row_id}[/] {_plain(name)}: {_verdict(answer, row)}",
         highlight=False,
     )
     facts = Table.grid(padding=(0, 2))

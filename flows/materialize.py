@@ -15,17 +15,19 @@ from schemas.manifest import Manifest
 from schemas.materialization import Materialization
 from schemas.recipe import Output
 from schemas.reports import DataFile
+from schemas.tables import INDEX_FILE
 from tasks.files import ensure_writable, exclusive, read_parquet
+from tasks.published import read_manifest
 from tasks.source.again import source_at
 from tasks.source.listing import list_shards, local_folder, pin
 from tasks.source.places.fetch import FetchCache
 from tasks.source.shards import Shard
 from tasks.verify.subset import verify
 from tasks.write.again import parts_of
-from tasks.write.materialize import as_data, publish_again, require_same
+from tasks.write.materialize import NotTheSame, as_data, publish_again, require_same
 from tasks.write.rows import SourceChanged
 from tasks.write.schema import DataSchema
-from tasks.write.staging import Staging, read_manifest, refuse_strangers
+from tasks.write.staging import Staging, refuse_strangers
 
 
 class NotSound(CurationError):
@@ -61,14 +63,18 @@ def materialize(job: Materialization) -> UPath:
     shards = list_shards(source, FetchCache(Path(str(aside)) / "fetched", job.engine.fetched_bytes))
     with exclusive(job.dir):
         files = _write(job, manifest, shards, staging, aside)
-        require_same(manifest, files)
         run = {
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "flow_run_id": flow_run.get_id(),
             "flow_run_name": flow_run.get_name(),
             "materialization": job.model_dump(mode="json"),
         }
-        return publish_again(manifest, job.index, files, staging, run)
+        try:
+            require_same(manifest, files)
+            return publish_again(manifest, job.index, files, staging, run)
+        except NotTheSame:
+            staging.clear()  # or these files would be taken again, when the source is the right one
+            raise
 
 
 def sound_manifest(directory: UPath) -> Manifest:
@@ -89,7 +95,7 @@ def sound_manifest(directory: UPath) -> Manifest:
 def _write(
     job: Materialization, manifest: Manifest, shards: tuple[Shard, ...], staging: Staging, aside: UPath
 ) -> tuple[DataFile, ...]:
-    plans = parts_of(read_parquet(job.index / "index.parquet"), manifest, shards)
+    plans = parts_of(read_parquet(job.index / INDEX_FILE), manifest, shards)
     settings: dict[str, Any] = manifest.recipe["output"]
     output = Output.model_validate(settings | {"dir": job.dir})
     target = DataSchema.of(manifest.columns)

@@ -46,7 +46,7 @@ def print_plan(plan: Plan, out: Console) -> None:
     if plan.references:
         _tell(out, "references", _copies(plan.duplicates))
     for disk in plan.disks:
-        needed = "" if disk.needed_bytes is None else f"about {_bytes(disk.needed_bytes)} "
+        needed = "" if not disk.needed_bytes else f"about {_bytes(disk.needed_bytes)} "
         free = f"{_bytes(disk.free_bytes)} are free"
         _tell(out, "disk", f"{needed}{disk.holds} in {disk.folder}; {free}")
     if any(source.fetched_bytes for source in (plan.source, *plan.references)):

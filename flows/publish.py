@@ -21,8 +21,8 @@ from schemas.reports import (
     written_in_words,
 )
 from schemas.subset import Subset
-from tasks.files import remove
 from tasks.grouping import in_groups, span
+from tasks.published import read_manifest
 from tasks.source.listing import local_folder
 from tasks.source.shards import Shard
 from tasks.workers import Pool
@@ -31,9 +31,11 @@ from tasks.write.placement import place_rows
 from tasks.write.plan import FilePlan, ShardRows, plan_files
 from tasks.write.rows import SourceChanged
 from tasks.write.schema import DataSchema, data_schema
-from tasks.write.shuffle import merge_parts
+from tasks.write.shuffle import clear_aside, merge_parts
 from tasks.write.stage import Making, lay_rows_aside, publish, write_data
-from tasks.write.staging import Staging, read_manifest
+from tasks.write.staging import Staging
+
+_ASIDE = "laid-aside"
 
 
 class WrittenSubset(NamedTuple):
@@ -92,7 +94,7 @@ def write_files(
     name = staging.final.name
     folder = None
     if output.shuffle_seed is not None:
-        folder = aside / "laid-aside" / staging.key
+        folder = aside / _ASIDE / staging.key
         _lay_aside(merge_parts(plans), target, folder, pool, workers, name)
     groups = in_groups(plans, [plan.image_bytes for plan in plans], workers)
     with stage(f"write {name}", sum(plan.rows for plan in plans)) as bar:
@@ -110,12 +112,10 @@ def write_files(
         try:
             files = tuple(file for future in futures for file in future.result())
         except SourceChanged:
-            if folder is not None:
-                remove(folder)  # or it would be found wrong again, when the source is right
+            clear_aside(aside / _ASIDE, name)  # or it would be found wrong again, when the source is right
             raise
         bar.finish(written_in_words(files))
-    if folder is not None:
-        remove(folder)
+    clear_aside(aside / _ASIDE, name)
     return files
 
 

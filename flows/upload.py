@@ -13,11 +13,11 @@ from flows.progress import console
 from flows.terminal import printable
 from schemas.manifest import Manifest
 from tasks.files import is_local
+from tasks.published import MANIFEST, read_manifest
 from tasks.upload.hub import Uploaded, check_id, page, upload
 from tasks.upload.index_form import check_index, index_form
 from tasks.upload.permission import UploadRefused, permission
 from tasks.verify.subset import verify
-from tasks.write.staging import MANIFEST, read_manifest
 
 _SHOWN = 5  # problems of a subset that is not sound
 

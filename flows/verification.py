@@ -8,12 +8,12 @@ from upath import UPath
 
 from flows.terminal import printable
 from schemas.reports import VerifyReport
+from tasks.published import read_manifest
 from tasks.source.again import source_at
 from tasks.source.listing import list_shards, pin
 from tasks.source.places.fetch import FetchCache
 from tasks.verify.source import compare_with_source
 from tasks.verify.subset import verify
-from tasks.write.staging import read_manifest
 
 _FETCHED_BYTES = 20_000_000_000
 

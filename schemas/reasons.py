@@ -200,7 +200,7 @@ _FACTS: dict[Reason, _Facts] = {
     ),
     Reason.SPLIT_BORDER: _Facts(Stage.SPLITS, "The tile is too near to another split's ground.", "z"),
     Reason.TOP_MISSED: _Facts(Stage.SAMPLING, "Better rows make up the top."),
-    Reason.NOT_DRAWN: _Facts(Stage.SAMPLING, "The row, or the row that it is a copy of, was not drawn."),
+    Reason.NOT_DRAWN: _Facts(Stage.SAMPLING, "The row, or a row that it is a copy of, was not drawn."),
     Reason.OVER_SIZE: _Facts(Stage.SAMPLING, "The subset has its largest size without the row."),
 }
 

@@ -4,13 +4,15 @@ import hashlib
 import json
 import os
 from collections import Counter
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
+from upath import UPath
 
 from schemas.base import Location, Model
 from schemas.source import WHEREABOUTS, Source, with_kind
-from schemas.subset import Seed, Subset
+from schemas.subset import RowList, Seed, Subset
 from schemas.thresholds import Action, ScoreRange, ZoomRange
 
 ImageFormat = Literal["JPEG", "PNG", "WEBP", "TIFF"]
@@ -253,6 +255,20 @@ class Recipe(Model):
         for key in ("exact_pixels", "references"):
             if getattr(self.deduplication, key) and not self.scan.images:
                 raise ValueError(f"deduplication.{key}: needs scan.images: true, found false")
+        for number, subset in enumerate(self.subsets):
+            if not self.scan.images and (measured := subset.measured_keys()):
+                raise ValueError(f"subsets.{number}.{measured[0]}: needs scan.images: true, found false")
+        return self
+
+    @model_validator(mode="after")
+    def _made_of_others(self) -> Self:
+        made = [_absolute(self.output.dir / subset.name) for subset in self.subsets]
+        for number, subset in enumerate(self.subsets):
+            for key in ("include", "exclude"):
+                listed: RowList | None = getattr(subset, key)
+                if listed is not None and any(_within(_absolute(listed.path), folder) for folder in made):
+                    told = f"found {listed.path}, which this recipe writes; expected a list that stays as it is"
+                    raise ValueError(f"subsets.{number}.{key}.path: {told}")
         return self
 
     @model_validator(mode="after")
@@ -285,6 +301,14 @@ class Recipe(Model):
         files = {"path"}  # their content counts, by its SHA-256
         data["subsets"] = [subset.model_dump(mode="json", exclude={"area": files, "include": files, "exclude": files})]
         return data
+
+
+def _absolute(path: UPath) -> str:
+    return str(path.absolute()) if isinstance(path, Path) else str(path).rstrip("/")
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def fingerprint(data: Any) -> str:

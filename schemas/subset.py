@@ -10,6 +10,7 @@ from schemas.thresholds import (
     NamedFile,
     QualityThreshold,
     ResolutionRange,
+    SignalRange,
     SignalRanges,
     WordRange,
     ZoomRange,
@@ -21,7 +22,7 @@ SafeName = Annotated[
 """Lower-case letters, digits, ``-`` and ``_``: the same folder name on every file system and object store."""
 
 SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$"), Field(examples=["train"])]
-"""A split as `datasets` can name it: lower-case letters, digits and ``_``."""
+"""A split as `datasets` can name it: lower-case letters, digits and ``_``; `all` is a word of its own there."""
 
 Signal = Literal[
     "img_quality_score", "caption_words", "resolution_m", "ground_resolution_m", "byte_length", "width", "height",
@@ -68,7 +69,8 @@ class TileCap(Model):
 class Sampling(Model):
     """What is drawn of the rows that pass all else, in the order of these keys, by a seeded hash of the image.
 
-    A row's draw depends on nothing but its image and the seed: what was drawn stays drawn when shards join.
+    Which row comes first depends on nothing but its image and the seed. What a fraction drew stays drawn when shards
+    join; a cap may give a row's place to a new one.
     """
 
     seed: Seed = Field(0, description="Another seed draws other rows.")
@@ -126,6 +128,8 @@ class Splits(Model):
     @field_validator("fractions")
     @classmethod
     def _in_order(cls, fractions: dict[str, float]) -> dict[str, float]:
+        if "all" in fractions:
+            raise ValueError("found a split `all`, which to `datasets` is all splits; expected another name")
         return dict(sorted(fractions.items()))  # the order in which they are written must not change the draw
 
 
@@ -152,3 +156,10 @@ class Subset(Model):
     top: Top | None = Field(None, description="Only the best of what is left; null: all of it.")
     sampling: Sampling = Field(default_factory=Sampling, description="What is drawn of what is left then.")
     splits: Splits = Field(default_factory=Splits, description="How the kept rows are divided.")
+
+    def measured_keys(self) -> list[str]:
+        """Return the keys that can be answered only where pictures are read."""
+        keys = [f"signals.{name}" for name in SignalRanges.model_fields if getattr(self.signals, name) != SignalRange()]
+        if self.top is not None and self.top.signal in SignalRanges.model_fields:
+            keys.append("top.signal")
+        return keys + (["sampling.max_bytes"] if self.sampling.max_bytes is not None else [])

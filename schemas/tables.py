@@ -99,6 +99,9 @@ _IDENTITY = [
     pa.field("y", pa.int32()),
 ]
 
+INDEX_FILE, REJECTED_FILE = "index.parquet", "rejected.parquet"
+"""The tables of a subset: the rows that are kept, and all others."""
+
 INDEX = pa.schema(
     [
         *_IDENTITY,

@@ -14,12 +14,9 @@ from upath import UPath
 from schemas.difference import Change, Difference, Moved, ReasonRows, Side
 from schemas.manifest import Manifest, ShardIdentity
 from schemas.reasons import REASONS, Reason
-from schemas.tables import CODES, INDEX
+from schemas.tables import CODES, INDEX, INDEX_FILE, REJECTED_FILE
 from tasks.files import appearing
-from tasks.published import INDEX as INDEX_FILE
-from tasks.published import REJECTED as REJECTED_FILE
-from tasks.published import SubsetDamaged
-from tasks.write.staging import read_manifest
+from tasks.published import SubsetDamaged, read_manifest
 
 _KEPT = -1  # a row's state; else the position of its primary reason
 _ABSENT = -2  # the other source does not have the row

@@ -1,5 +1,6 @@
 """A published subset as it is asked about: its manifest, and single rows of its tables."""
 
+import json
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -8,14 +9,47 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from schemas.errors import CurationError
+from schemas.manifest import MANIFEST_VERSION, Manifest
 from tasks.files import is_local
 
-INDEX = "index.parquet"
-REJECTED = "rejected.parquet"
+MANIFEST = "manifest.json"
+RUN = "run.json"
+
+
+class NotASubset(CurationError):
+    """The place of a subset holds something else, which is left as it is."""
+
+
+class OtherVersion(NotASubset):
+    """A subset that another release wrote, in a form that this one does not read."""
 
 
 class SubsetDamaged(CurationError):
     """A table of a subset cannot be read, or is not what the manifest says."""
+
+
+def read_manifest(directory: UPath) -> Manifest:
+    """Return the manifest of the subset in ``directory``, its seal checked.
+
+    Raises:
+        NotASubset: if there is none, or it does not hold.
+        OtherVersion: if another release wrote it.
+    """
+    path = directory / MANIFEST
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        found = data.get("manifest_version") if isinstance(data, dict) else None
+        if isinstance(found, int) and found != MANIFEST_VERSION:
+            told = f"found version {found}, expected {MANIFEST_VERSION}"
+            raise OtherVersion(f"{path}: {told}: use the release that wrote it, or curate it again")
+        manifest = Manifest.model_validate(data)
+    except FileNotFoundError as error:
+        raise NotASubset(f"{directory}: no {MANIFEST}, so this is not a subset") from error
+    except (OSError, ValueError, RecursionError) as error:  # no text, no JSON, or no manifest
+        raise NotASubset(f"{path}: {error}") from error
+    if not manifest.seal:
+        raise NotASubset(f"{path}: the manifest is not sealed")
+    return manifest
 
 
 def read_where(path: UPath, condition: pc.Expression, columns: Sequence[str] | None = None) -> pa.Table:

@@ -13,11 +13,10 @@ from schemas.base import Location
 from schemas.errors import CurationError
 from schemas.manifest import Manifest, ShardIdentity
 from schemas.recipe import ScanSettings
-from schemas.tables import SCAN_VERSION, SIGNALS
+from schemas.tables import INDEX_FILE, REJECTED_FILE, SCAN_VERSION, SIGNALS
 from tasks.files import read_parquet_metadata
-from tasks.published import INDEX, REJECTED, SubsetDamaged, read_row_ids, read_where
+from tasks.published import RUN, SubsetDamaged, read_row_ids, read_where
 from tasks.scan.reuse import signals_path
-from tasks.write.staging import RUN
 
 _SUGGESTED = 3
 _UNREADABLE = {"img_name_xxh3", "caption_xxh3"}
@@ -62,7 +61,7 @@ def find_rows(directory: UPath, manifest: Manifest, asked: str, *, by_name: bool
 def named(directory: UPath, img_name: str) -> tuple[int, ...]:
     """Return the row ids of all rows with this name, ascending."""
     condition = pc.field("img_name") == img_name
-    tables = [read_where(directory / name, condition, ["row_id"]) for name in (INDEX, REJECTED)]
+    tables = [read_where(directory / name, condition, ["row_id"]) for name in (INDEX_FILE, REJECTED_FILE)]
     return tuple(sorted(row_id for table in tables for row_id in table["row_id"].to_pylist()))
 
 
@@ -71,7 +70,7 @@ def _suggestion(directory: UPath, asked: str) -> str:
     if len(stem) < 3:
         return ""
     condition = pc.match_substring(pc.field("img_name"), stem, ignore_case=True)
-    tables = [read_where(directory / name, condition, ["img_name"]) for name in (INDEX, REJECTED)]
+    tables = [read_where(directory / name, condition, ["img_name"]) for name in (INDEX_FILE, REJECTED_FILE)]
     names = list(dict.fromkeys(pa.concat_tables(tables)["img_name"].slice(0, _SUGGESTED).to_pylist()))
     return f"; there is {', '.join(map(repr, names))}" if names else ""
 
@@ -82,11 +81,11 @@ def published_row(directory: UPath, row_id: int) -> tuple[bool, dict[str, Any]]:
     Raises:
         SubsetDamaged: if neither has it.
     """
-    for name in (INDEX, REJECTED):
+    for name in (INDEX_FILE, REJECTED_FILE):
         found = read_row_ids(directory / name, [row_id]).to_pylist()
         if found:
-            return name == INDEX, found[0]
-    raise SubsetDamaged(f"{directory}: neither {INDEX} nor {REJECTED} has row {row_id}; run git10m verify")
+            return name == INDEX_FILE, found[0]
+    raise SubsetDamaged(f"{directory}: neither {INDEX_FILE} nor {REJECTED_FILE} has row {row_id}; run git10m verify")
 
 
 def shard_of(manifest: Manifest, row_id: int) -> tuple[ShardIdentity, int]:
@@ -139,6 +138,6 @@ def readable_signals(row: pa.Table) -> dict[str, Any]:
 
 def rejected_in_favour_of(directory: UPath, row_id: int, shown: int) -> tuple[int, Sequence[dict[str, Any]]]:
     """Return how many rows were rejected as duplicates of ``row_id``, and the first ``shown`` rows of them."""
-    found = read_where(directory / REJECTED, pc.field("duplicate_of") == row_id, ["row_id"])["row_id"]
+    found = read_where(directory / REJECTED_FILE, pc.field("duplicate_of") == row_id, ["row_id"])["row_id"]
     first = found.slice(0, shown).to_pylist()
-    return len(found), read_row_ids(directory / REJECTED, first).to_pylist() if first else []
+    return len(found), read_row_ids(directory / REJECTED_FILE, first).to_pylist() if first else []

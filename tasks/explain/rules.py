@@ -276,7 +276,7 @@ class _Row(NamedTuple):
     def _top_in_words(self) -> str:
         top = self.settings.subset.top
         assert top is not None
-        part = f"{top.rows:,} rows" if top.fraction is None else f"{top.fraction:g}"
+        part = f"{top.rows:,} rows" if top.fraction is None else f"{100 * top.fraction:g} %"
         told = f"the {'lowest' if top.lowest else 'highest'} {part} by {top.signal}"
         found = [limit for limit in self.manifest.thresholds if limit.reason is Reason.TOP_MISSED]
         return f"{told}: {self._in_words(found[0])}" if found else told
@@ -305,7 +305,13 @@ class _Row(NamedTuple):
         if all(value is None for value in values):
             return None
         joint = {"width": " x ", "z": "/", "longitude": ", "}.get(shown[0], ", ")
-        return joint.join("none" if value is None else str(plain_value(value)) for value in values)
+        return joint.join(_in_short(plain_value(value)) for value in values)
+
+
+def _in_short(value: Value) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _ways(settings: Deduplication) -> dict[Reason, tuple[str, str | None]]:

@@ -1,5 +1,7 @@
 """Explain a row: find it, hold the rules against it again, and tell where it went."""
 
+import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from tasks.explain.lookup import (
     workspace_of,
 )
 from tasks.explain.rules import Published, Rules, Settings, plain_value, rules_met
-from tasks.write.staging import read_manifest
+from tasks.published import read_manifest
 
 EXPLAINED = 3
 """Rows of one name that are explained."""
@@ -144,7 +146,7 @@ def _how_to_read(directory: UPath, manifest: Manifest, row: dict[str, Any]) -> s
         return "the data files are not here; git10m materialize makes them of a copy of the source"
     path = directory / row["file"]
     if Path(row["file"]).suffix != ".parquet":
-        return f"tar -tf '{path}' | grep '^{row['row_id']:012d}\\.'   # its members"
+        return f"tar -tf {shlex.quote(str(path))} | grep '^{row['row_id']:012d}\\.'   # its members"
     before = [file for file in manifest.files if file.path.startswith(f"data/{row['split']}-")]
     rows = sum(file.rows or 0 for file in before if file.path < row["file"])
-    return f'load_dataset("{directory}", split="{row["split"]}")[{rows + row["file_row"]}]'
+    return f'load_dataset({json.dumps(str(directory))}, split="{row["split"]}")[{rows + row["file_row"]}]'

@@ -12,13 +12,14 @@ from schemas.reports import DeduplicateReport, SelectReport
 from schemas.subset import Subset
 from tasks.files import read_parquet
 from tasks.planning.known import Known, lies_here
+from tasks.published import NotASubset
 from tasks.select.thresholds import ColumnAbsent, NoValues
 from tasks.signals import first_row_ids, readable_shards
 from tasks.source.shards import shard_size
 from tasks.write.manifest import draft_manifest
 from tasks.write.placement import place_rows
 from tasks.write.schema import data_schema
-from tasks.write.staging import NotASubset, Staging, refuse_strangers
+from tasks.write.staging import Staging, refuse_strangers
 
 _ROW_OF_TABLES = 100  # of index or rejected, about [bytes]
 _ROW_OF_TAR = 3 * (512 + 256)  # headers of three members, and what fills their last blocks, on average [bytes]

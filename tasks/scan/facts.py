@@ -32,6 +32,22 @@ class _Tiles(NamedTuple):
     zoomed: NDArray[np.bool_]  # z is known: by the tile, or by the level in front of the caption
 
 
+def read_identity(batch: pa.RecordBatch, layout: Layout) -> dict[str, pa.Array]:
+    """Return what names each row of ``batch``, as its signals do: ``img_name``, ``z``, ``x`` and ``y``."""
+    read = facts(batch, layout)
+    return _identity(read, _locate(read, batch.num_rows), batch.num_rows)
+
+
+def _identity(read: FactColumns, where: _Tiles, rows: int) -> dict[str, pa.Array]:
+    unplaced = ~where.placed
+    return {
+        "img_name": _column(read, "img_name", rows, pa.string()),
+        "z": pa.array(where.z.astype(np.int8), mask=~where.zoomed),
+        "x": pa.array(where.x.astype(np.int32), mask=unplaced),
+        "y": pa.array(where.y.astype(np.int32), mask=unplaced),
+    }
+
+
 def read_facts(batch: pa.RecordBatch, layout: Layout) -> Facts:
     """Return the signals that come from the facts of ``batch``, and every breach of the row contract.
 
@@ -46,18 +62,15 @@ def read_facts(batch: pa.RecordBatch, layout: Layout) -> Facts:
     where = _locate(read, rows)
     longitude, latitude = tiles.tile_centre(where.z, where.x, where.y)
     unplaced = ~where.placed
-    name = _column(read, "img_name", rows, pa.string())
-    columns = {
-        "img_name": name,
+    identity = _identity(read, where, rows)
+    name = identity["img_name"]
+    columns = identity | {
         "img_name_xxh3": text_hashes(pc.if_else(_blank(name), None, name)),
         "img_quality_score": _column(read, "img_quality_score", rows, pa.float64()),
         "caption_words": pa.array(words, pa.int32()),
         "caption_words_declared": _column(read, "caption_length", rows, pa.int64()),
         "caption_xxh3": caption_hashes(caption),
         "resolution_m": _resolution(read, where),
-        "z": pa.array(where.z.astype(np.int8), mask=~where.zoomed),
-        "x": pa.array(where.x.astype(np.int32), mask=unplaced),
-        "y": pa.array(where.y.astype(np.int32), mask=unplaced),
         "longitude": pa.array(longitude, mask=unplaced),
         "latitude": pa.array(latitude, mask=unplaced),
         "ground_resolution_m": pa.array(tiles.ground_resolution(latitude, where.z), mask=unplaced),

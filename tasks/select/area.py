@@ -29,7 +29,7 @@ def read_area(path: UPath) -> "shapely.Geometry":
 
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AreaInvalid(f"{path}: {getattr(error, 'strerror', None) or error}; expected a GeoJSON file") from error
     polygons = []
     for where, geometry in _geometries(data, ""):
@@ -39,7 +39,7 @@ def read_area(path: UPath) -> "shapely.Geometry":
         try:
             polygon = shape(geometry)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, shapely.errors.ShapelyError) as error:
-            raise AreaInvalid(f"{path}: {where}: no coordinates of a {kind}: {error}") from error
+            raise AreaInvalid(f"{path}: {where or 'the file'}: no coordinates of a {kind}: {error}") from error
         if not polygon.is_valid:
             told = shapely.is_valid_reason(polygon)
             raise AreaInvalid(f"{path}: {where or 'the polygon'}: {told}; expected rings that do not cross")
@@ -79,7 +79,8 @@ def _geometries(data: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     for members, kind in (("features", "FeatureCollection"), ("geometries", "GeometryCollection")):
         if data.get("type") == kind:
-            for number, member in enumerate(data.get(members) or ()):
+            listed = data.get(members)
+            for number, member in enumerate(listed if isinstance(listed, list) else ()):
                 yield from _geometries(member, f"{where}.{members}[{number}]".lstrip("."))
             return
     if data.get("type") == "Feature":

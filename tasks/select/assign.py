@@ -63,8 +63,9 @@ def unite_copies(
     """Return the split of each row, copies together, and which kept rows cannot be together with theirs.
 
     A row is drawn by the first row of the source that it is a copy of, however many steps apart. Where the place
-    decides, a row without one goes where a kept row with the same picture goes, and of kept rows with the same picture
-    in blocks of different splits, those in another split than the first are the ones that cannot be together.
+    decides, a row without one goes where a kept row with the same picture goes, else where one goes that it is a copy
+    of; and of kept rows with the same picture in blocks of different splits, those in another split than the first are
+    the ones that cannot be together.
     """
     from tasks.select.copies import first_copies, first_equals  # Numba takes half a second to import
 
@@ -75,9 +76,15 @@ def unite_copies(
     if splits.spatial is None:
         return split, np.zeros(len(kept), np.bool_)
     placed = np.flatnonzero(kept & assigned.by_place)
-    leader = np.full(len(kept), -1, np.int64)
-    leader[equals[placed][::-1]] = placed[::-1]  # the first kept row that has a place, by the picture
-    led = leader[equals]
-    theirs = np.where(led >= 0, split[led], split)
+    same, copy = _leaders(equals, placed), _leaders(first, placed)
+    theirs = np.where(same >= 0, split[same], split)
     astray = kept & assigned.by_place & (theirs != split)
-    return np.where(assigned.by_place, split, theirs).astype(np.int8), astray
+    led = np.where(same >= 0, same, copy)
+    return np.where(assigned.by_place | (led < 0), split, split[led]).astype(np.int8), astray
+
+
+def _leaders(group: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return, for every row, the first of ``rows`` in its group; -1 where there is none."""
+    leader = np.full(len(group), -1, np.int64)
+    leader[group[rows][::-1]] = rows[::-1]
+    return leader[group]

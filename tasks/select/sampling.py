@@ -27,13 +27,14 @@ def take_top(
     """Return which rows are the best of all, or of their zoom level.
 
     Args:
-        values: shape (rows,): the signal; NaN is the worst.
+        values: shape (rows,): the signal; what is not finite is the worst.
         levels: zoom level of each row, -1 where it has none.
         tie: what tells of equal values which is the better: :func:`tasks.select.draw.identify_rows`.
         top: how many, and whether the lowest values are the best.
     """
     group = levels if top.per_zoom else np.zeros(len(values), np.int64)
-    order = np.lexsort([uniform_hash(tie, 0, "top"), values if top.lowest else -values, group])
+    worth = np.where(np.isfinite(values), values if top.lowest else -values, np.inf)
+    order = np.lexsort([uniform_hash(tie, 0, "top"), worth, group])
     rank, size = _ranks(group, order)
     if top.fraction is None:
         return rank < (top.rows or 0)
@@ -43,11 +44,12 @@ def take_top(
 
 def top_limits(values: NDArray[np.float64], levels: NDArray[np.int64], top: Top) -> tuple[Threshold, ...]:
     """Return the worst value among rows of the top, of all or of each zoom level, as a threshold; none for no value."""
-    worst = np.nanmax if top.lowest else np.nanmin
+    worst = np.max if top.lowest else np.min
     found = {}
     for level in np.unique(levels).tolist() if top.per_zoom else [None]:
         among = values if level is None else values[levels == level]
-        if not np.isnan(among).all():
+        among = among[np.isfinite(among)]
+        if len(among):
             found[level_name(level)] = float(worst(among))
     if not found:
         return ()
@@ -73,23 +75,27 @@ def draw_sample(
         sizes: bytes of each row's image.
         sampling: how many.
     """
-    chance = uniform_hash(identity, sampling.seed, "sample")
-    drawn = np.ones(len(chance), np.bool_)
+    drawn = np.ones(len(identity), np.bool_)
+
+    def chance(step: str) -> NDArray[np.float64]:
+        # One for each step: what a cap leaves of a full group would else be what the next step takes first.
+        return uniform_hash(identity, sampling.seed, step)
+
     if sampling.per_tile is not None:
         zoom = np.minimum(tiles.z, sampling.per_tile.zoom)
         up = tiles.z - zoom
         around = tile_number(*(part.astype(np.uint64) for part in (zoom, tiles.x >> up, tiles.y >> up)))
-        drawn &= ~tiles.placed | _first_of_each(around, chance, drawn & tiles.placed, sampling.per_tile.rows)
+        drawn &= ~tiles.placed | _first_of_each(around, chance("tile"), drawn & tiles.placed, sampling.per_tile.rows)
     if sampling.per_zoom is not None:
-        drawn &= _first_of_each(levels, chance, drawn, sampling.per_zoom)
+        drawn &= _first_of_each(levels, chance("zoom"), drawn, sampling.per_zoom)
     if sampling.fraction is not None:
-        drawn &= chance < sampling.fraction
+        drawn &= chance("fraction") < sampling.fraction
     order = np.flatnonzero(drawn)
-    order = order[np.argsort(chance[order], kind="stable")]
+    order = order[np.argsort(chance("size")[order], kind="stable")]
     most = len(order) if sampling.max_rows is None else sampling.max_rows
     if sampling.max_bytes is not None:
         most = min(most, int(np.searchsorted(np.cumsum(sizes[order]), sampling.max_bytes, side="right")))
-    over_size = np.zeros(len(chance), np.bool_)
+    over_size = np.zeros(len(identity), np.bool_)
     over_size[order[most:]] = True
     return Drawn(drawn & ~over_size, over_size)
 

@@ -120,14 +120,22 @@ def require_columns(signals: pa.Table, subset: Subset, absent: Collection[str]) 
 def _needs(subset: Subset) -> Iterator[tuple[str, str, str]]:
     """Yield the key of each threshold, the fact it needs, and the signal that is made of it."""
     for key, limits, fact, signal in (
-        ("quality", subset.quality, "img_quality_score", "img_quality_score"),
-        ("caption_words", subset.caption_words, "caption", "caption_xxh3"),
+        ("quality", subset.quality, *_MADE_OF["img_quality_score"]),
         ("zoom", subset.zoom, "Google_location", "z"),
-        ("resolution_m", subset.resolution_m, "resolution", "resolution_m"),
-        ("ground_resolution_m", subset.ground_resolution_m, "Google_location", "ground_resolution_m"),
+        *((name, getattr(subset, name), *_MADE_OF[name]) for name in _MADE_OF if name in Subset.model_fields),
     ):
         for end in _given(limits):
             yield f"{key}.{end}", fact, signal
+    if subset.top is not None and subset.top.signal in _MADE_OF:
+        yield "top.signal", *_MADE_OF[subset.top.signal]
+    for key, wanted in (
+        ("quality.per_zoom", subset.quality.per_zoom),
+        ("top.per_zoom", subset.top is not None and subset.top.per_zoom),
+        ("sampling.per_zoom", subset.sampling.per_zoom),
+        *((f"signals.{name}.per_zoom", getattr(subset.signals, name).per_zoom) for name in SignalRanges.model_fields),
+    ):
+        if wanted:
+            yield key, "Google_location", "z"
     for key, wanted in (
         ("bbox", subset.bbox),
         ("area", subset.area),
@@ -136,6 +144,15 @@ def _needs(subset: Subset) -> Iterator[tuple[str, str, str]]:
     ):
         if wanted is not None:
             yield key, "Google_location", "longitude"
+
+
+_MADE_OF = {
+    "img_quality_score": ("img_quality_score", "img_quality_score"),
+    "caption_words": ("caption", "caption_xxh3"),
+    "resolution_m": ("resolution", "resolution_m"),
+    "ground_resolution_m": ("Google_location", "ground_resolution_m"),
+}
+"""The fact and the signal behind each signal that is not measured of the picture."""
 
 
 def _given(limits: Model) -> list[str]:

@@ -61,7 +61,8 @@ def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: 
         orphans = (mask == 0) & ~found.kept & (found.reasons == 0)
         fate = dropped[np.where(elected.kept, np.arange(len(mask)), elected.keeper)]
         # Of a group of which several are kept it need not be the best that was dropped.
-        mask |= np.where(orphans, np.where(fate != 0, fate, dropped[dropped != 0].min()), np.uint64(0))
+        fate = np.where(fate != 0, fate, np.uint64(Reason.NOT_DRAWN.bit))
+        mask |= np.where(orphans, fate, np.uint64(0))
     mask |= found.reasons
     if not np.array_equal(mask == 0, found.kept):
         raise AssertionError("a row is kept and has a reason, or is neither kept nor has a reason")
@@ -157,7 +158,7 @@ def _hold_against_rules(
     if subset.include is not None:
         mask |= bit(Reason.NOT_INCLUDED, ~listed_rows(scan, subset.include))
     if subset.exclude is not None:
-        mask |= bit(Reason.EXCLUDED, listed_rows(scan, subset.exclude))
+        mask |= bit(Reason.EXCLUDED, listed_rows(scan, subset.exclude, all_there=False))
     return mask, valid.flag | missed.flag, thresholds
 
 

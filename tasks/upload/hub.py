@@ -24,10 +24,10 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from schemas.manifest import Manifest
 from schemas.recipe import fingerprint
 from tasks.files import sha256_of
+from tasks.published import MANIFEST
 from tasks.source.places.hub import Address, endpoint, join_url, list_files, read
 from tasks.source.shards import ShardUnreadable
 from tasks.upload.permission import UploadRefused
-from tasks.write.staging import MANIFEST
 
 _TOGETHER = 5  # large files that are sent at the same time; as many are sent again, at most, after a crash
 _SHOWN = 5  # paths named in a message

@@ -15,10 +15,10 @@ from schemas.manifest import Manifest
 from schemas.reports import DataFile
 from schemas.tables import INDEX, REJECTED
 from tasks.files import appearing, sha256_of, write_text
+from tasks.published import MANIFEST, NotASubset, read_manifest
 from tasks.upload.permission import INDEX_TABLES, UploadRefused, in_index_form, refuse_other_files
 from tasks.write.card import render_card
 from tasks.write.croissant import render_croissant
-from tasks.write.staging import MANIFEST, NotASubset, read_manifest
 from tasks.write.tables import without_details, write_tables
 
 _CARD, _CROISSANT = "README.md", "croissant.json"

@@ -8,8 +8,9 @@ from schemas.errors import CurationError
 from schemas.licence import redistributable
 from schemas.manifest import SourceIdentity
 from schemas.reports import DataFile
+from schemas.tables import INDEX_FILE, REJECTED_FILE
 
-INDEX_TABLES = ("index.parquet", "rejected.parquet")
+INDEX_TABLES = (INDEX_FILE, REJECTED_FILE)
 
 _IN_INDEX_FORM = re.compile(r"index\.parquet|rejected\.parquet|README\.md|croissant\.json|figures/[\w.-]+\.png")
 

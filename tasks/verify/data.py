@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from schemas.reports import DataFile
 from schemas.tables import FACT_COLUMNS
-from tasks.scan.facts import caption_hashes
+from tasks.scan.facts import caption_hashes, read_identity
 from tasks.scan.images import byte_views
 from tasks.source.columns import IMAGE, Layout, facts
 from tasks.source.formats.mapped import opened
@@ -43,6 +43,11 @@ class Expected(NamedTuple):
     places: NDArray[np.int32]
     row_ids: NDArray[np.int64]
     sha256: pa.Array
+    identity: pa.Table  # columns of IDENTITY
+
+
+IDENTITY = ("img_name", "z", "x", "y")
+"""What names a row, in the index and in the columns of its data file."""
 
 
 class Checked(NamedTuple):
@@ -59,6 +64,7 @@ class Some(NamedTuple):
     rows: int
     views: list[memoryview | None] | None  # of the images
     captions: pa.UInt64Array | None  # hashes
+    identity: dict[str, pa.Array] | None  # columns of IDENTITY
     row_ids: list[int] | None  # that the file itself has
 
 
@@ -88,6 +94,8 @@ def check_data_file(path: Path, file: DataFile, expected: Expected, wanted: Want
             low, high = np.searchsorted(expected.places, [some.start, rows])
             places = (expected.places[low:high] - some.start).tolist()
             _compare(some, places, expected.row_ids[low:high].tolist(), digests[low:high], faults)
+            if some.identity is not None:
+                _compare_identity(some, places, expected.row_ids[low:high], expected.identity[low:high], faults)
     except UNREADABLE as error:
         faults.add("unreadable", f"from row {rows} on: {error}")
     else:
@@ -107,6 +115,19 @@ def _compare(some: Some, places: list[int], row_ids: list[int], digests: list[by
             view = some.views[place]
             if (hashlib.sha256(view).digest() if view else None) != digest:
                 faults.add("another image", f"{where}: the image is not the one in index.parquet")
+
+
+def _compare_identity(
+    some: Some, places: list[int], row_ids: NDArray[np.int64], expected: pa.Table, faults: Faults
+) -> None:
+    for name in IDENTITY:
+        assert some.identity is not None
+        found, told = some.identity[name].take(pa.array(places, pa.int64())), expected[name].combine_chunks()
+        same = pc.fill_null(pc.equal(found, told), False).to_numpy(zero_copy_only=False)
+        same |= (found.is_null().to_numpy(zero_copy_only=False)) & (told.is_null().to_numpy(zero_copy_only=False))
+        for at in np.flatnonzero(~same).tolist():
+            where = f"row {some.start + places[at]} (row id {row_ids[at]})"
+            faults.add(f"another {name}", f"{where}: {name} is {found[at]}, in index.parquet {told[at]}")
 
 
 def images_at(path: Path, target: DataSchema, places: NDArray[np.int64]) -> Iterator[tuple[int, memoryview | None]]:
@@ -148,7 +169,7 @@ def _read_parquet(path: Path, wanted: Wanted, faults: Faults) -> Iterator[Some]:
         for told in schema_faults(found, wanted.target.schema):
             faults.add("schema", told)
         has_image = image is not None and _holds_images(found, image)
-        layout = _layout(wanted.target, found.names) if wanted.captions else None
+        layout = _layout(wanted.target, found.names)
         end = 0
         for group in range(parquet.num_row_groups):
             start, end = end, end + parquet.metadata.row_group(group).num_rows
@@ -157,13 +178,12 @@ def _read_parquet(path: Path, wanted: Wanted, faults: Faults) -> Iterator[Some]:
                 for batch in parquet.iter_batches(_ROWS, [group], use_threads=False):
                     column = batch.column(found.names.index(image)) if has_image else None
                     views = None if column is None else byte_views(pc.struct_field(column, "bytes"))
-                    hashes = None if layout is None else _caption_hashes(batch, layout)
-                    yield Some(done, len(batch), views, hashes, None)
+                    yield Some(done, len(batch), views, *_named(batch, layout, wanted), None)
                     done += len(batch)
             except UNREADABLE as error:
                 faults.add("unreadable", f"rows {done} to {end - 1}: {error}")
             mapped.release()
-        yield Some(end, 0, None, None, None)  # for the last rows may not be readable
+        yield Some(end, 0, None, None, None, None)  # for the last rows may not be readable
 
 
 def _holds_images(schema: pa.Schema, image: str) -> bool:
@@ -175,21 +195,27 @@ def _holds_images(schema: pa.Schema, image: str) -> bool:
 
 
 def _layout(target: DataSchema, names: list[str]) -> Layout | None:
-    """Return where captions are read from; None where there is no such column, or not one alone."""
+    """Return where names, places and captions are read from; None where a column is missing, or not alone."""
     layout = Layout(**{fact: target.columns.get(fact) for fact in FACT_COLUMNS})
-    known = all(names.count(name) == 1 for name in layout.names())
-    return layout if layout.caption is not None and known else None
+    return layout if all(names.count(name) == 1 for name in layout.names()) else None
 
 
-def _caption_hashes(batch: pa.RecordBatch, layout: Layout) -> pa.UInt64Array:
-    return caption_hashes(facts(batch, layout).columns["caption"])
+def _named(
+    batch: pa.RecordBatch, layout: Layout | None, wanted: Wanted
+) -> tuple[pa.UInt64Array | None, dict[str, pa.Array] | None]:
+    """Return the hashes of captions, if they are asked for, and what names each row."""
+    if layout is None:
+        return None, None
+    captions = wanted.captions and layout.caption is not None
+    hashes = caption_hashes(facts(batch, layout).columns["caption"]) if captions else None
+    return hashes, read_identity(batch, layout)
 
 
 def _read_tar(path: Path, wanted: Wanted, faults: Faults) -> Iterator[Some]:
     """Yield all samples of a tar, in the order in which they stand there."""
     names = [name for name in wanted.target.schema.names if name != wanted.target.columns.get(IMAGE)]
     caption = TEXT if TEXT in names else wanted.target.columns.get("caption")
-    layout = _layout(wanted.target, names) if wanted.captions else None
+    layout = _layout(wanted.target, names)
     waiting: list[Sample] = []
     start = waiting_bytes = 0
     with opened(path) as mapped:
@@ -231,7 +257,7 @@ class Sample:
             faults.add("other columns", f"{self.key}.json: found {found}, expected {names}")
             return
         self.columns = read
-        text = read[caption] if caption is not None else None
+        text = None if caption is None else read[caption] or ""
         expected = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else None
         if self.notes.get("txt") != expected:
             faults.add("another caption", f"{self.key}.txt: is not the caption in {self.key}.json")
@@ -270,10 +296,26 @@ def read_samples(file: pa.NativeFile, faults: Faults) -> Iterator[Sample]:
 
 def _together(start: int, samples: list[Sample], wanted: Wanted, layout: Layout | None) -> Some:
     views = [sample.image for sample in samples] if wanted.images else None
-    hashes = None
-    if layout is not None and layout.caption is not None:
-        texts = [sample.columns.get(layout.caption) for sample in samples]
-        column = pa.array([text if isinstance(text, str) else None for text in texts], pa.string())
-        others = dict.fromkeys(layout.names(), pa.nulls(len(samples), pa.string()))
-        hashes = _caption_hashes(pa.record_batch(others | {layout.caption: column}), layout)
-    return Some(start, len(samples), views, hashes, [int(sample.key) for sample in samples])
+    columns = {}
+    for name in layout.names() if layout is not None else ():
+        kind = wanted.target.schema.field(name).type
+        columns[name] = _of_type([sample.columns.get(name) for sample in samples], kind)
+    batch = pa.record_batch(columns) if columns else pa.record_batch({"": pa.nulls(len(samples))})
+    row_ids = [int(sample.key) for sample in samples]
+    return Some(start, len(samples), views, *_named(batch, layout, wanted), row_ids)
+
+
+def _of_type(values: list[object], kind: pa.DataType) -> pa.Array:
+    """Return what JSON has of a column; a value that is none of its type is null."""
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return pa.array([value if _fits(value, kind) else None for value in values], kind)
+
+
+def _fits(value: object, kind: pa.DataType) -> bool:
+    try:
+        pa.array([value], kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return False
+    return True

@@ -10,10 +10,10 @@ from upath import UPath
 
 from schemas.manifest import Manifest
 from schemas.reports import DataFile
+from schemas.tables import INDEX_FILE, REJECTED_FILE
 from tasks.files import is_local
-from tasks.write.staging import MANIFEST, RUN
+from tasks.published import MANIFEST, RUN
 
-INDEX_FILE, REJECTED_FILE = "index.parquet", "rejected.parquet"
 _ALWAYS = (INDEX_FILE, REJECTED_FILE, "README.md", "croissant.json")
 _REPORT = "report.html"
 _DATA = "data/"

@@ -13,14 +13,15 @@ from schemas.manifest import Manifest
 from schemas.recipe import Deduplication, ScanSettings
 from schemas.reports import DataFile
 from schemas.subset import Sampling, Spatial, Splits, Top
+from schemas.tables import INDEX_FILE
+from tasks.published import MANIFEST
 from tasks.scan.images import byte_matrix
 from tasks.select.draw import uniform_hash
 from tasks.select.splits import Tiles, find_blocks, near_border
 from tasks.tiles import tile_number
 from tasks.verify.data import rows_by_file
 from tasks.verify.faults import SHOWN, some
-from tasks.verify.files import INDEX_FILE, data_files
-from tasks.write.staging import MANIFEST
+from tasks.verify.files import data_files
 
 
 class Promises(NamedTuple):
@@ -156,7 +157,7 @@ def _check_sampling(
         hashed = index.filter(index["sha256"].is_valid())
         digests = byte_matrix(hashed["sha256"].combine_chunks())
         identity = np.ascontiguousarray(digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
-        undrawn = uniform_hash(identity, sampling.seed, "sample") >= sampling.fraction
+        undrawn = uniform_hash(identity, sampling.seed, "fraction") >= sampling.fraction
         if undrawn.any():
             yield f"{INDEX_FILE}: row id {some(hashed['row_id'].to_numpy()[undrawn])}: was not drawn, and is kept"
 

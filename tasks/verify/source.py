@@ -13,7 +13,7 @@ from upath import UPath
 
 from schemas.errors import CurationError
 from schemas.manifest import Manifest
-from schemas.tables import INDEX
+from schemas.tables import INDEX, INDEX_FILE
 from tasks.files import read_parquet
 from tasks.source.again import count_rows
 from tasks.source.columns import IMAGE
@@ -21,7 +21,6 @@ from tasks.source.read import at_hand
 from tasks.source.shards import Shard
 from tasks.verify.aside import Aside
 from tasks.verify.faults import UNREADABLE, Faults, schema_faults
-from tasks.verify.files import INDEX_FILE
 from tasks.write.again import AnotherSource, KeptRows, layout_of
 from tasks.write.rows import image_views, read_rows
 from tasks.write.schema import DataSchema

@@ -13,23 +13,16 @@ from upath import UPath
 
 from schemas.manifest import Manifest
 from schemas.reports import DataFile, VerifyReport
-from schemas.tables import INDEX, REJECTED
+from schemas.tables import INDEX, INDEX_FILE, REJECTED, REJECTED_FILE
 from tasks.files import is_local, read_parquet
-from tasks.verify.data import Checked, Expected, Wanted, check_data_file, rows_by_file
+from tasks.published import MANIFEST, NotASubset, read_manifest
+from tasks.verify.data import IDENTITY, Checked, Expected, Wanted, check_data_file, rows_by_file
 from tasks.verify.duplicates import Pictures, check_captions, check_duplicates
 from tasks.verify.faults import UNREADABLE, schema_faults, some
-from tasks.verify.files import (
-    INDEX_FILE,
-    REJECTED_FILE,
-    at_hand,
-    check_bytes,
-    check_listing,
-    present_files,
-)
+from tasks.verify.files import at_hand, check_bytes, check_listing, present_files
 from tasks.verify.promises import Promises, check_places, check_promises
 from tasks.verify.tables import check_counts, check_keepers, check_manifest, check_rows
 from tasks.write.schema import DataSchema
-from tasks.write.staging import MANIFEST, NotASubset, read_manifest
 
 
 def verify(directory: UPath, *, threads: int | None = None) -> VerifyReport:
@@ -172,10 +165,11 @@ class _Reader(NamedTuple):
     def _rows(self, path: Path, file: DataFile) -> Checked:
         rows = self.by_file.get(file.path, np.empty(0, np.int64))
         kept = INDEX.empty_table() if self.kept is None else self.kept
-        here = kept.select(["file_row", "row_id", "sha256"]).take(pa.array(rows)).combine_chunks()
+        here = kept.select(["file_row", "row_id", "sha256", *IDENTITY]).take(pa.array(rows)).combine_chunks()
         places, row_ids = (here[name].to_numpy() for name in ("file_row", "row_id"))
         assert self.wanted is not None
-        return check_data_file(path, file, Expected(places, row_ids, here["sha256"].combine_chunks()), self.wanted)
+        expected = Expected(places, row_ids, here["sha256"].combine_chunks(), here.select(IDENTITY))
+        return check_data_file(path, file, expected, self.wanted)
 
 
 def _check_tables(manifest: Manifest, promises: Promises | None, tables: _Tables) -> Iterator[str]:

@@ -12,9 +12,10 @@ from schemas.manifest import Manifest
 from schemas.reasons import REASONS, Stage
 from schemas.recipe import fingerprint
 from schemas.reports import FunnelStep, ReasonCount
+from schemas.tables import INDEX_FILE, REJECTED_FILE
+from tasks.published import MANIFEST
 from tasks.verify.faults import SHOWN, some
-from tasks.verify.files import INDEX_FILE, REJECTED_FILE, data_files
-from tasks.write.staging import MANIFEST
+from tasks.verify.files import data_files
 
 _CODES = pa.array([reason.value for reason in REASONS])
 _BY_DUPLICATES = [number for number, reason in enumerate(REASONS) if reason.stage is Stage.DEDUPLICATION][1:]

@@ -84,7 +84,7 @@ SELECT * EXCLUDE ("{{ image }}") FROM 'path/to/{{ m.subset }}/data/*.parquet' LI
 `index.parquet` has one row a pair: its row id in the source, the image's SHA-256, the split, and its place in the \
 data files.
 `rejected.parquet` has every other row of the source, with all reasons, the measured values and, for a duplicate, the
-row that was kept in its stead. `croissant.json` tells the same to programs (`mlcroissant` reads it).
+row that was kept in its stead. `croissant.json` describes these files to programs (`mlcroissant` reads it).
 
 | split | pairs |
 |---|---:|

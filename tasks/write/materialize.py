@@ -10,14 +10,17 @@ from upath import UPath
 from schemas.errors import CurationError
 from schemas.manifest import Manifest
 from schemas.reports import DataFile
+from schemas.tables import INDEX_FILE, REJECTED_FILE
 from tasks.files import sha256_of, write_bytes, write_text
 from tasks.options import STAGE
+from tasks.published import MANIFEST, RUN
+from tasks.verify.subset import verify
 from tasks.write.card import render_card
 from tasks.write.croissant import render_croissant
 from tasks.write.manifest import versions
-from tasks.write.staging import MANIFEST, RUN, Staging
+from tasks.write.staging import Staging
 
-TABLES = ("index.parquet", "rejected.parquet")
+TABLES = (INDEX_FILE, REJECTED_FILE)
 
 
 class NotTheSame(CurationError):
@@ -52,6 +55,13 @@ def require_same(index: Manifest, files: Sequence[DataFile]) -> None:
         raise NotTheSame(f"{next(iter(found))}: the subset has no such file")
 
 
+def _require_sound(folder: UPath) -> None:
+    report = verify(folder)
+    if not report.sound:
+        (folder / MANIFEST).unlink()
+        raise NotTheSame(f"the rows are not those of the index: {'; '.join(report.problems[:3])}")
+
+
 @task(name="publish", task_run_name="publish {index.subset}", **STAGE)
 def publish_again(
     index: Manifest, directory: UPath, files: tuple[DataFile, ...], staging: Staging, run: dict[str, Any]
@@ -78,5 +88,7 @@ def publish_again(
     ]
     manifest = draft.model_copy(update={"files": (*files, *carried, *made)}).sealed()
     write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    if not draft.recipe["scan"]["images"]:  # no digest tells that the rows are the same: names and places have to
+        _require_sound(folder)
     staging.publish()
     return staging.final

@@ -4,8 +4,9 @@ A shard is read once and from begin to end, whatever it is packed in. What is la
 they will be written, whose rows can be had in any order; it takes as much disk as the kept rows.
 """
 
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from upath import UPath
 
-from tasks.files import appearing
+from tasks.files import appearing, is_local, remove
 from tasks.source.columns import IMAGE
 from tasks.source.formats.batches import BYTES
 from tasks.source.shards import Shard
@@ -22,6 +23,16 @@ from tasks.write.rows import Rows, check_images, read_rows
 from tasks.write.schema import DataSchema
 
 _MOST_ROWS = 4_096  # drawn at a time
+
+
+def clear_aside(folder: UPath, subset: str) -> None:
+    """Remove what was laid aside in ``folder`` for a subset of this name, by this run or by others that were killed."""
+    for laid in list(folder.iterdir()) if folder.is_dir() else ():
+        if re.fullmatch(rf"{subset}-[0-9a-f]{{16}}", laid.name):
+            remove(laid)
+    if folder.is_dir() and is_local(folder):
+        with suppress(OSError):  # other subsets are in the making
+            folder.rmdir()
 
 
 def merge_parts(plans: Sequence[FilePlan]) -> list[ShardRows]:

@@ -11,8 +11,10 @@ from schemas.manifest import Manifest
 from schemas.recipe import Output
 from schemas.reports import DataFile, ScanReport, SelectReport, WriteReport
 from schemas.subset import Subset
+from schemas.tables import INDEX_FILE, REJECTED_FILE
 from tasks.files import sha256_of, write_bytes, write_text
 from tasks.options import STAGE
+from tasks.published import MANIFEST, RUN
 from tasks.source.shards import Shard
 from tasks.workers import Pool
 from tasks.write.card import render_card
@@ -22,7 +24,7 @@ from tasks.write.placement import Placement
 from tasks.write.plan import FilePlan, ShardRows
 from tasks.write.schema import DataSchema
 from tasks.write.shuffle import lay_aside
-from tasks.write.staging import MANIFEST, RUN, Staging
+from tasks.write.staging import Staging
 from tasks.write.tables import write_index, write_rejected
 
 
@@ -108,8 +110,8 @@ def complete(making: Making, data: WriteReport, run: dict[str, Any]) -> UPath:
         return staging.final
     folder = staging.subset
     full = draft.mode == "data"
-    index = write_index(scan, verdicts, making.placement, folder / "index.parquet")
-    rejected = write_rejected(scan, verdicts, making.subset, folder / "rejected.parquet", details=full)
+    index = write_index(scan, verdicts, making.placement, folder / INDEX_FILE)
+    rejected = write_rejected(scan, verdicts, making.subset, folder / REJECTED_FILE, details=full)
     figures = draw_figures(draft, *figure_data(scan, verdicts))
     texts = {
         "README.md": render_card(draft, data.files if full else (index,), sorted(figures)),

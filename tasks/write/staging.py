@@ -1,6 +1,5 @@
 """Where a subset is built, out of readers' sight, and how it takes its place in one rename."""
 
-import json
 import re
 from contextlib import suppress
 from pathlib import PurePosixPath
@@ -8,24 +7,14 @@ from pathlib import PurePosixPath
 from pydantic import ValidationError
 from upath import UPath
 
-from schemas.errors import CurationError
-from schemas.manifest import MANIFEST_VERSION, Manifest
+from schemas.manifest import Manifest
 from schemas.recipe import fingerprint
 from schemas.reports import DataFile
 from tasks.files import is_local, remove, sweep, write_text
+from tasks.published import MANIFEST, RUN, NotASubset, OtherVersion, read_manifest
 
-MANIFEST = "manifest.json"
-RUN = "run.json"
 _PUBLISHING = ".publishing"
 """Marks a folder of an object store into which a subset is being copied: what lies there is ours, and not complete."""
-
-
-class NotASubset(CurationError):
-    """The place of a subset holds something else, which is left as it is."""
-
-
-class OtherVersion(NotASubset):
-    """A subset that another release wrote, in a form that this one does not read."""
 
 
 class Staging:
@@ -114,30 +103,6 @@ class Staging:
         if is_local(staged):
             with suppress(OSError):  # other subsets are in the making
                 staged.rmdir()
-
-
-def read_manifest(directory: UPath) -> Manifest:
-    """Return the manifest of the subset in ``directory``, its seal checked.
-
-    Raises:
-        NotASubset: if there is none, or it does not hold.
-        OtherVersion: if another release wrote it.
-    """
-    path = directory / MANIFEST
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        found = data.get("manifest_version") if isinstance(data, dict) else None
-        if isinstance(found, int) and found != MANIFEST_VERSION:
-            told = f"found version {found}, expected {MANIFEST_VERSION}"
-            raise OtherVersion(f"{path}: {told}: use the release that wrote it, or curate it again")
-        manifest = Manifest.model_validate(data)
-    except FileNotFoundError as error:
-        raise NotASubset(f"{directory}: no {MANIFEST}, so this is not a subset") from error
-    except (OSError, ValueError) as error:  # no text, no JSON, or no manifest
-        raise NotASubset(f"{path}: {error}") from error
-    if not manifest.seal:
-        raise NotASubset(f"{path}: the manifest is not sealed")
-    return manifest
 
 
 def missing_files(directory: UPath, manifest: Manifest) -> list[str]:

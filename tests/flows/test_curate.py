@@ -184,7 +184,7 @@ def test_a_subset_that_keeps_nothing_is_published(source: Path, tmp_path: Path, 
 def test_a_folder_in_the_way_is_left_alone(source: Path, tmp_path: Path, prefect_server: None) -> None:
     (tmp_path / "subsets" / "clean").mkdir(parents=True)
     (tmp_path / "subsets" / "clean" / "thesis.txt").write_text("mine")
-    from tasks.write.staging import NotASubset
+    from tasks.published import NotASubset
 
     with pytest.raises(NotASubset, match=r"clean: no manifest\.json, so this is not a subset"):
         curate(tiny_recipe(source, tmp_path))

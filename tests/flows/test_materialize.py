@@ -14,6 +14,7 @@ from flows.curate import curate
 from flows.materialize import NotSound, materialize
 from schemas.materialization import Materialization
 from schemas.reports import DataFile
+from tasks.published import NotASubset, read_manifest
 from tasks.source.listing import shards_of
 from tasks.source.read import read_batches
 from tasks.source.shards import SourceError
@@ -21,7 +22,6 @@ from tasks.verify.subset import verify
 from tasks.write.again import AnotherSource
 from tasks.write.materialize import NotTheSame
 from tasks.write.rows import SourceChanged
-from tasks.write.staging import NotASubset, read_manifest
 
 SUBSET = {
     "name": "some",
@@ -190,3 +190,17 @@ def test_bytes_that_come_out_otherwise_are_told(
         again(folder, origin, tmp_path / "made")
     known(data[0])
     assert verify(UPath(again(folder, origin, tmp_path / "made"))).sound
+
+
+def test_another_source_is_refused_where_no_picture_was_read(
+    origin: Path, tmp_path: Path, prefect_server: None
+) -> None:
+    """No digest tells: names and places do."""
+    output = {"dir": tmp_path / "index", "mode": "index"}
+    index = publish_one(recipe_for(origin, tmp_path, output=output, scan={"images": False}))
+    other = write_tree(tmp_path / "other", [pair(seed) for seed in range(100, 150)], shards=4)
+    with pytest.raises(NotTheSame, match=r"the rows are not those of the index: .*img_name is tile_100.jpg, in index"):
+        again(index, other, tmp_path / "made")
+    assert not (tmp_path / "made" / "clean").exists()
+    made = again(index, origin, tmp_path / "made")
+    assert verify(UPath(made)).problems == ()

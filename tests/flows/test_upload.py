@@ -15,8 +15,8 @@ from upath import UPath
 from flows.upload import run_publish
 from schemas.manifest import Manifest
 from schemas.tables import INDEX, REJECTED
+from tasks.published import NotASubset
 from tasks.upload.permission import UploadRefused
-from tasks.write.staging import NotASubset
 
 ID = f"{OWNER}/tiny-clean"
 

@@ -22,6 +22,29 @@ def recipe(**changes: Any) -> dict[str, Any]:
         ({"sources": {}}, "sources", "not permitted"),
         ({"subsets": []}, "subsets", "at least 1"),
         ({"subsets": [{"name": "a"}, {"name": "a"}]}, "", "repeated: a"),
+        (
+            {"subsets": [{"name": "a", "splits": {"fractions": {"all": 1}}}]},
+            "subsets.0.splits.fractions",
+            "split `all`",
+        ),
+        (
+            {"scan": {"images": False}, "subsets": [{"name": "a", "sampling": {"max_bytes": 1}}]},
+            "",
+            "sampling.max_bytes",
+        ),
+        (
+            {"scan": {"images": False}, "subsets": [{"name": "a", "top": {"signal": "sharpness", "rows": 1}}]},
+            "",
+            "subsets.0.top.signal: needs scan.images: true",
+        ),
+        (
+            {
+                "subsets": [{"name": "a"}, {"name": "b", "exclude": {"path": "out/a/index.parquet"}}],
+                "output": {"dir": "out"},
+            },
+            "",
+            "subsets.1.exclude.path: found out/a/index.parquet, which this recipe writes",
+        ),
         ({"subsets": [{"name": "../a"}]}, "subsets.0.name", "match pattern"),
         ({"subsets": [{"name": "Clean"}]}, "subsets.0.name", "match pattern"),
         ({"subsets": [{"name": "a", "qualty": {}}]}, "subsets.0.qualty", "not permitted"),

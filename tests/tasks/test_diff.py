@@ -13,8 +13,7 @@ from upath import UPath
 from schemas.difference import Change, Difference, ReasonRows
 from schemas.reasons import Reason
 from tasks.diff import CHANGED, compare
-from tasks.published import SubsetDamaged
-from tasks.write.staging import NotASubset
+from tasks.published import NotASubset, SubsetDamaged
 
 SPLITS = {"fractions": {"train": 0.6, "test": 0.4}}
 

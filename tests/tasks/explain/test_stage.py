@@ -16,8 +16,7 @@ from schemas.recipe import Recipe, ValidationRules
 from schemas.source import Columns
 from tasks.explain.lookup import NoSuchRow
 from tasks.explain.stage import explain, explain_row
-from tasks.published import SubsetDamaged
-from tasks.write.staging import NotASubset, read_manifest
+from tasks.published import NotASubset, SubsetDamaged, read_manifest
 
 ROWS = 125
 

@@ -11,8 +11,8 @@ from pairs import encode, pair, picture, publish_one, recipe_for, write_tree
 from PIL import Image
 
 from schemas.reasons import REASONS, Reason, Stage
+from tasks.published import read_manifest
 from tasks.verify.subset import verify
-from tasks.write.staging import read_manifest
 
 RULES = [reason for reason in REASONS if reason.stage is Stage.VALIDATION]
 

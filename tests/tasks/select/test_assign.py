@@ -114,3 +114,20 @@ def test_pictures_that_are_near_share_a_split_though_the_one_between_them_is_not
     splits = [verdict["split"] for verdict in found if verdict["kept"]]
     assert splits[::2] == splits[1::2]
     assert set(splits) == {"train", "test"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_row_without_place_goes_where_the_place_is_that_it_is_a_copy_of_by_steps(tmp_path: Path, seed: int) -> None:
+    """Placed rows, rows between that are rejected, and rows without place: near, one after the other."""
+    rows = pictures(60)
+    for number, end in enumerate(rows):
+        end["img_quality_score"] = None if number % 3 == 1 else 1.0
+        if number % 3 == 0:
+            end |= tile(9, number * 7, 100 + number)
+    near = [pair for n in range(1, 61, 3) for pair in ((n, n + 1), (n + 1, n + 2))]
+    splits = {"fractions": HALVES, "seed": seed, "spatial": {"zoom": 7}}
+    found = verdicts(select(tmp_path, scanned(tmp_path, rows), {"near": None}, near, splits=splits))
+    kept = [verdict["split"] for verdict in found if verdict["kept"]]
+    assert len(kept) == 40
+    assert kept[::2] == kept[1::2]
+    assert set(kept) == {"train", "test"}

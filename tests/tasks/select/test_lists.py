@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ def scan(home: Path) -> ScanReport:
     return scan_all(recipe_for(home / "source", home))
 
 
+def rows_of(scan: ScanReport, former: Path) -> pa.Array:
+    return pa.array(np.flatnonzero(listed_rows(scan, RowList.model_validate({"path": former}))))
+
+
 def rows(scan: ScanReport, path: Path, column: str | None = None) -> list[int]:
     listed = listed_rows(scan, RowList.model_validate({"path": path, "column": column}))
     return np.flatnonzero(listed).tolist()
@@ -41,7 +46,8 @@ def test_rows_are_named_by_id_or_name_in_every_kind_of_file(
     if kind == "parquet":
         pq.write_table(pa.table({column: values, "note": ["x"] * 3}), path)
     else:
-        path.write_text("\n".join([*([column] if kind == "csv" else []), *map(str, values), ""]))
+        lines = "\n".join([*([column] if kind == "csv" else []), *map(str, values), ""])
+        path.write_bytes(b"\xef\xbb\xbf" + lines.encode() + b"\n" * (kind == "txt"))  # as some editors write it
     named = column if kind == "txt" else None
     assert rows(scan, path, named) == [0, 7, 11]
 
@@ -49,7 +55,7 @@ def test_rows_are_named_by_id_or_name_in_every_kind_of_file(
 def test_a_former_subset_is_a_list_by_shard_and_row(home: Path, scan: ScanReport, tmp_path: Path) -> None:
     former = publish_one(recipe_for(home / "source", home, subsets=[{"name": "few", "sampling": {"max_rows": 5}}]))
     kept = pq.read_table(former / "index.parquet")["row_id"].to_pylist()
-    assert rows(scan, former) == kept
+    assert rows_of(scan, former).to_pylist() == kept
     others = [
         publish_one(recipe_for(home / "source", home, subsets=[{"name": f"{key}s", key: {"path": former}}]))
         for key in ("include", "exclude")
@@ -59,6 +65,34 @@ def test_a_former_subset_is_a_list_by_shard_and_row(home: Path, scan: ScanReport
     assert sorted(within + without) == list(range(12))
     reasons = [set(pq.read_table(folder / "rejected.parquet")["primary_reason"].to_pylist()) for folder in others]
     assert reasons == [{"not_included"}, {"excluded"}]
+
+
+def test_a_former_subset_is_known_by_what_its_shards_hold(tmp_path: Path) -> None:
+    """The source grows, so that all shards have other names; another source has shards of the same names."""
+    few = [{"name": "few", "sampling": {"max_rows": 5}}]
+    rows = [pair(seed) for seed in range(8)]
+    former = publish_one(recipe_for(write_tree(tmp_path / "a", rows, shards=2), tmp_path / "home", subsets=few))
+    names = pq.read_table(former / "index.parquet")["img_name"].to_pylist()
+    others = write_tree(tmp_path / "c", [pair(seed) for seed in range(50, 58)], shards=2) / "train"
+    grown, fewer = tmp_path / "grown", tmp_path / "fewer"
+    for folder, shards in ((grown, [others, tmp_path / "a" / "train"]), (fewer, [tmp_path / "a" / "train"])):
+        folder.mkdir()
+        files = [path for shard in shards for path in sorted(shard.glob("*.arrow"))]
+        for number, path in enumerate(files if folder == grown else files[:1]):
+            shutil.copy(path, folder / f"part-{number}.arrow")
+    scan = scan_all(recipe_for(grown, tmp_path / "b-home"))
+    listed = pa.concat_tables([pq.read_table(shard.signals, columns=["img_name"]) for shard in scan.shards])
+    assert sorted(listed["img_name"].take(rows_of(scan, former)).to_pylist()) == sorted(names)
+    other = scan_all(recipe_for(tmp_path / "c", tmp_path / "c-home"))
+    for all_there in (True, False):
+        with pytest.raises(
+            ListInvalid, match=r"2 of 2 shards, such as data-00000-of-00002.arrow, are not in the source"
+        ):
+            listed_rows(other, RowList.model_validate({"path": former}), all_there=all_there)
+    lost = scan_all(recipe_for(fewer, tmp_path / "d-home"))
+    with pytest.raises(ListInvalid, match=r"1 of 2 shards"):
+        listed_rows(lost, RowList.model_validate({"path": former}))
+    assert listed_rows(lost, RowList.model_validate({"path": former}), all_there=False).any()
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,29 @@ def test_a_subset_has_no_more_bytes_than_it_may_and_little_less(most: int) -> No
     assert total > min(most, SIZES.sum()) - 60_000
 
 
+def test_steps_draw_apart_from_each_other() -> None:
+    """Ten tiles hold most rows. A cap leaves ten of each; of those a fraction is a tenth, and a size an even share."""
+    rng = np.random.default_rng(2)
+    tile = np.concatenate([np.repeat(np.arange(10), 1_000), np.repeat(np.arange(10, 1_000), 10)])
+    rows = len(tile)
+    identity = rng.integers(0, 2**64, rows, dtype=np.uint64)
+    tiles = Tiles(np.full(rows, 10), tile, np.zeros(rows, np.int64), np.ones(rows, bool))
+    cap = {"per_tile": {"zoom": 10, "rows": 10}}
+    dense = tile < 10
+    for settings, expected in ((cap | {"fraction": 0.3}, 30), (cap | {"max_rows": 3_000}, 30)):
+        found = draw_sample(identity, tiles, tiles.z, np.ones(rows, int), Sampling.model_validate(settings)).drawn
+        assert 12 <= found[dense].sum() <= 50
+        assert found[~dense].sum() == pytest.approx(2_970, rel=0.06)
+        assert expected
+
+
+def test_what_is_not_finite_is_the_worst() -> None:
+    values = np.array([1.0, np.inf, 2.0, -np.inf, np.nan])
+    for lowest, best in ((False, 2), (True, 0)):
+        taken = take_top(values, np.zeros(5, int), IDENTITY[:5], Top(signal="img_quality_score", rows=1, lowest=lowest))
+        assert np.flatnonzero(taken).tolist() == [best]
+
+
 @given(
     st.lists(st.one_of(st.none(), st.integers(0, 6)), min_size=1, max_size=40),
     st.integers(1, 12),

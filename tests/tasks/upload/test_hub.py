@@ -12,9 +12,9 @@ from licensed import files_in
 from upath import UPath
 
 from schemas.manifest import Manifest
+from tasks.published import read_manifest
 from tasks.upload.hub import UploadFailed, check_id, upload
 from tasks.upload.permission import UploadRefused
-from tasks.write.staging import read_manifest
 
 ID = f"{OWNER}/tiny-clean"
 

@@ -10,10 +10,10 @@ from upath import UPath
 
 from schemas.manifest import Manifest
 from schemas.tables import INDEX, REJECTED
+from tasks.published import NotASubset, read_manifest
 from tasks.upload.index_form import check_index, index_form
 from tasks.upload.permission import UploadRefused
 from tasks.verify.subset import verify
-from tasks.write.staging import NotASubset, read_manifest
 
 
 def sealed(folder: Path, manifest: Manifest) -> None:

@@ -9,10 +9,10 @@ import pytest
 from pairs import Row, pair, publish_one, recipe_for, write_tree
 
 from schemas.manifest import Manifest
+from tasks.published import read_manifest
 from tasks.source.again import source_at
 from tasks.source.listing import list_shards
 from tasks.verify.source import compare_with_source
-from tasks.write.staging import read_manifest
 
 FORMS: dict[str, dict[str, Any]] = {
     "parquet": {},

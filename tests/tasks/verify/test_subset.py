@@ -15,8 +15,8 @@ from pairs import encode, pair, picture, publish_one, recipe_for, write_tree
 from schemas.manifest import Manifest
 from schemas.recipe import fingerprint
 from tasks.files import sha256_of
+from tasks.published import read_manifest
 from tasks.verify.subset import verify
-from tasks.write.staging import read_manifest
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +174,12 @@ def put(name: str, at: int, value: Any) -> Callable[[pa.Table], pa.Table]:
         ("index.parquet", put("flags", 0, ["mistaken"]), "row id 0: flags are ['mistaken']"),
         ("index.parquet", put("sha256", 2, bytes(32)), "row 2 (row id 2): the image is not the one in index.parquet"),
         ("index.parquet", put("x", 2, 9000), "row id 2: there is no such tile"),
+        ("index.parquet", put("x", 2, 3), "row 2 (row id 2): x is 2, in index.parquet 3"),
+        (
+            "index.parquet",
+            put("img_name", 2, "a.jpg"),
+            "row 2 (row id 2): img_name is tile_2.jpg, in index.parquet a.jpg",
+        ),
         ("rejected.parquet", put("primary_reason", 0, "zoom_outside"), "row id 7: primary reason is zoom_outside"),
         ("rejected.parquet", put("primary_reason", 0, "zoom_outside"), "funnel: deduplication: 1 rejected, 19 left"),
         (
@@ -339,6 +345,15 @@ def test_a_forged_tar_is_found(
         reseal(subset, f"data/{path.name}")
     problems = verify(subset).problems
     assert problems == () if words is None else any(words in problem for problem in problems), problems
+
+
+def test_another_name_or_place_than_in_a_tar_is_found(tars: Path, tmp_path: Path) -> None:
+    subset = Path(shutil.copytree(tars, tmp_path / "clean"))
+    for name, value in (("img_name", "another.jpg"), ("y", 7)):
+        rewrite(put(name, 1, value))(subset, "index.parquet")
+    problems = "\n".join(verify(subset).problems)
+    assert "in index.parquet another.jpg" in problems
+    assert "in index.parquet 7" in problems
 
 
 def test_captions_of_tars_are_counted(tars: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pairs import pair, publish_one, recipe_for, scan_all, write_tree
 
 from schemas.recipe import Recipe
 from tasks.deduplicate.stage import find_duplicates
+from tasks.published import read_manifest
 from tasks.select.verdicts import give_verdicts
 from tasks.source.again import source_at
 from tasks.source.listing import list_shards, shards_of
@@ -14,7 +15,6 @@ from tasks.source.shards import SourceError
 from tasks.write.again import AnotherSource, parts_of
 from tasks.write.placement import place_rows
 from tasks.write.plan import FilePlan, plan_files
-from tasks.write.staging import read_manifest
 
 
 def plans_of(recipe: Recipe) -> list[FilePlan]:

@@ -19,7 +19,7 @@ from tasks.write.placement import Placement, place_rows, shuffled
 from tasks.write.plan import FilePlan, plan_files
 from tasks.write.rows import SourceChanged
 from tasks.write.schema import DataSchema, data_schema
-from tasks.write.shuffle import lay_aside, merge_parts
+from tasks.write.shuffle import clear_aside, lay_aside, merge_parts
 
 
 @pytest.fixture
@@ -104,3 +104,15 @@ def test_a_source_that_changed_leaves_nothing_aside(recipe: Recipe, tmp_path: Pa
     with pytest.raises(SourceChanged, match=r"data-00000-of-00003.arrow: its file was written to"):
         lay_aside(changed, target, aside)
     assert not list(Path(str(aside)).iterdir())
+
+
+def test_what_killed_runs_laid_aside_for_a_subset_goes_and_that_of_others_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "laid-aside"
+    for name in ("clean-0123456789abcdef", "clean-0123456789abcdee", "clean-too-0123456789abcdef", "clean"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "a.arrow").touch()
+    clear_aside(UPath(folder), "clean")
+    assert {path.name for path in folder.iterdir()} == {"clean-too-0123456789abcdef", "clean"}
+    clear_aside(UPath(tmp_path / "nowhere"), "clean")
+    clear_aside(UPath(folder), "clean-too")
+    assert {path.name for path in folder.iterdir()} == {"clean"}

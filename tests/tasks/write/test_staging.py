@@ -5,8 +5,9 @@ import pytest
 from pairs import pair, publish_one, recipe_for, write_tree
 
 from schemas.reports import DataFile
+from tasks.published import NotASubset, read_manifest
 from tasks.verify.subset import verify
-from tasks.write.staging import NotASubset, Staging, read_manifest
+from tasks.write.staging import Staging
 
 
 @pytest.fixture(scope="module")
