@@ -22,12 +22,12 @@ import simplejpeg
 from PIL import Image
 from upath import UPath
 
+from tasks.published import read_manifest
 from tasks.tiles import nominal_resolution
 from tasks.verify.duplicates import Pictures, check_duplicates
 from tasks.verify.promises import Promises, check_places, check_promises
 from tasks.verify.tables import check_counts, check_keepers, check_rows
 from tasks.write.schema import DataSchema
-from tasks.published import read_manifest
 
 _GIT10M = str(Path(sys.executable).with_name("git10m"))
 _SHARD_ROWS = 4_000

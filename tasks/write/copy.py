@@ -9,7 +9,7 @@ from upath import UPath
 
 from schemas.recipe import Output
 from schemas.reports import DataFile
-from tasks.files import appearing, sha256_of
+from tasks.files import appearing, flushed_sha256_of
 from tasks.source.columns import IMAGE
 from tasks.write.parquet import ParquetFile
 from tasks.write.plan import FilePlan
@@ -44,7 +44,7 @@ def copy_rows(plan: FilePlan, target: DataSchema, path: UPath, output: Output, l
             path=plan.path,
             rows=count,
             byte_length=temporary.stat().st_size,
-            sha256=sha256_of(temporary),
+            sha256=flushed_sha256_of(temporary),
             image_bytes=copied,
         )
 
