@@ -216,7 +216,7 @@ def land() -> Path:
 
 def _frame(axes: Axes, box: Box) -> None:
     west, south, east, north = box
-    width = (east - west) % 360
+    width = (east - west) % 360 or 360  # from edge to edge of the map
     shifts = (0, -360) if west > east else (0,)  # the part beyond the antimeridian comes in from the other side
     for shift in shifts:
         corner = (west + shift, south)

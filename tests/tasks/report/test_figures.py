@@ -39,6 +39,15 @@ def test_map_of_millions_is_small() -> None:
     assert len(svg) < 500_000
 
 
+def test_a_box_around_the_globe_is_as_wide_as_the_map() -> None:
+    """Its edges are 360 degrees apart: it is no line."""
+    cells = tile_counts(np.array([0.0]), np.array([0.0]))
+    svg = tile_map(cells, source=cells, colour="subset", box=(-180.0, -20.0, 180.0, 20.0))
+    framed = next(path for path in re.findall(r"<path [^>]*>", svg) if "var(--limit)" in path)
+    found = re.findall(r"[ML] ([0-9.-]+) [0-9.-]+", framed)
+    assert max(map(float, found)) - min(map(float, found)) > 100
+
+
 def test_box_across_the_antimeridian_is_drawn_in_two_parts() -> None:
     cells = tile_counts(np.zeros(1), np.zeros(1))
     around, plain, none = (
