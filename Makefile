@@ -10,7 +10,7 @@ export DO_NOT_TRACK := 1
 demo: $(VENV)/.installed ## curate real map imagery, from nothing to the report
 	$(BIN)/git10m demo --dir demo
 
-test: $(VENV)/.installed ## all tests but the slow ones: some six minutes
+test: $(VENV)/.installed ## all tests but the slow ones: some ten minutes
 	$(BIN)/python -m pytest -m "not slow"
 
 test-all: $(VENV)/.installed ## all tests
