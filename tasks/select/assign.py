@@ -1,15 +1,17 @@
 """Which split each row goes to, so that copies share a split and, if it is asked for, no ground is in two."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.reasons import Reason
-from schemas.reports import DeduplicateReport, ScanReport
-from schemas.subset import Splits
+from schemas.subset import Spatial, Splits
 from tasks.select.masks import Mask, bit
-from tasks.select.splits import Tiles, draw_splits, find_blocks, near_border
+from tasks.select.splits import Blocks, Tiles, draw_splits, find_blocks, near_border
+
+if TYPE_CHECKING:
+    from tasks.select.copies import Copies
 
 
 class Assigned(NamedTuple):
@@ -38,27 +40,24 @@ def assign_splits(splits: Splits, identity: NDArray[np.uint64], tiles: Tiles, pa
     blocks = find_blocks(tiles, spatial.zoom)
     split = np.where(blocks.inside, draw_splits(blocks.number, fractions, splits.seed), split)
     reasons = bit(Reason.SPLIT_STRADDLED, tiles.placed & ~blocks.inside)
-    if spatial.buffer is not None:
-        near = near_border(
-            tiles,
-            blocks,
-            split,
-            zoom=spatial.zoom,
-            buffer_zoom=spatial.buffer.zoom,
-            depth=spatial.buffer.tiles,
-            counted=passed,
-        )
-        reasons |= bit(Reason.SPLIT_BORDER, near)
+    reasons |= bit(Reason.SPLIT_BORDER, in_buffer(spatial, tiles, blocks, split, passed))
     return Assigned(split, blocks.inside, reasons)
 
 
+def in_buffer(
+    spatial: Spatial, tiles: Tiles, blocks: Blocks, split: NDArray[np.int8], counted: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which rows lie in the buffer that ``spatial`` asks for; arguments as :func:`near_border`."""
+    buffer = spatial.buffer
+    if buffer is None:
+        return np.zeros(len(split), np.bool_)
+    return near_border(
+        tiles, blocks, split, zoom=spatial.zoom, buffer_zoom=buffer.zoom, depth=buffer.tiles, counted=counted
+    )
+
+
 def unite_copies(
-    splits: Splits,
-    scan: ScanReport,
-    duplicates: DeduplicateReport,
-    identity: NDArray[np.uint64],
-    assigned: Assigned,
-    kept: NDArray[np.bool_],
+    splits: Splits, copies: "Copies", identity: NDArray[np.uint64], assigned: Assigned, kept: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
     """Return the split of each row, copies together, and which kept rows cannot be together with theirs.
 
@@ -67,19 +66,15 @@ def unite_copies(
     of; and of kept rows with the same picture in blocks of different splits, those in another split than the first are
     the ones that cannot be together.
     """
-    from tasks.select.copies import first_copies, first_equals  # Numba takes half a second to import
-
-    equals = first_equals(scan)
-    first = first_copies(scan, duplicates, equals)
     fractions = tuple(splits.fractions.values())
-    split = np.where(assigned.by_place, assigned.split, draw_splits(identity[first], fractions, splits.seed))
+    split = np.where(assigned.by_place, assigned.split, draw_splits(identity[copies.near], fractions, splits.seed))
     if splits.spatial is None:
         return split, np.zeros(len(kept), np.bool_)
     placed = np.flatnonzero(kept & assigned.by_place)
-    same, copy = _leaders(equals, placed), _leaders(first, placed)
+    same, near = _leaders(copies.same, placed), _leaders(copies.near, placed)
     theirs = np.where(same >= 0, split[same], split)
     astray = kept & assigned.by_place & (theirs != split)
-    led = np.where(same >= 0, same, copy)
+    led = np.where(same >= 0, same, near)
     return np.where(assigned.by_place | (led < 0), split, split[led]).astype(np.int8), astray
 
 

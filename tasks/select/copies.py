@@ -1,48 +1,47 @@
 """Which rows are copies of each other, however many steps apart: what must not be divided among splits."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.reports import DeduplicateReport, ScanReport
+from schemas.reasons import Reason
+from schemas.reports import ScanReport
 from tasks.compiled import compiled
 from tasks.deduplicate.pictures import distinct_pictures
-from tasks.files import read_parquet
-from tasks.select.duplicates import equal_digests
+from tasks.select.duplicates import Kinships, equal_digests
 
 
-def first_equals(scan: ScanReport) -> NDArray[np.int64]:
-    """Return the first row with the same picture as each row, in bytes or in what the scan saw of it: shape (rows,)."""
-    first = np.arange(scan.rows)
-    for code in (equal_digests(scan), distinct_pictures(scan).of_row):
+class Copies(NamedTuple):
+    """The first row that each row is a copy of, which may be itself; arrays of shape (rows,)."""
+
+    same: NDArray[np.int64]  # with the same picture, in bytes or in what the scan saw of it
+    near: NDArray[np.int64]  # that can be reached from it by steps from copy to copy
+
+
+def find_copies(scan: ScanReport, kinships: Kinships) -> Copies:
+    """Return the copies among the rows of ``scan``; what ``kinships`` knows of them is not looked for again."""
+    digests = kinships.groups.get(Reason.DUPLICATE_BYTES)
+    near = kinships.near
+    nodes = distinct_pictures(scan).of_row if near is None else near.node
+    same = np.arange(scan.rows)
+    for code in (equal_digests(scan) if digests is None else digests.code, nodes):
         known = np.flatnonzero(code >= 0)
-        of_code = np.full(int(code.max(initial=-1)) + 1, -1, np.int64)
-        of_code[code[known][::-1]] = known[::-1]
-        _join(first, known, of_code[code[known]])
-    return _settled(first)
+        _join(same, known, _first_of_code(code)[code[known]])
+    _settle(same)
+    if near is None:
+        return Copies(same, same)
+    steps, first = same.copy(), _first_of_code(nodes)
+    _join(steps, first[near.a], first[near.b])
+    _settle(steps)
+    return Copies(same, steps)
 
 
-def first_copies(scan: ScanReport, found: DeduplicateReport, equals: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first row that each row can be reached from by steps from copy to copy: shape (rows,).
-
-    Args:
-        scan: what was scanned.
-        found: what of it is near.
-        equals: :func:`first_equals`.
-    """
-    if found.path is None:
-        return equals
-    pictures, pairs = distinct_pictures(scan), read_parquet(found.path, ["signature_a", "signature_b"])
-    a, b = (
-        pictures.row_id[np.searchsorted(pictures.signature, pairs[name].to_numpy())]
-        for name in ("signature_a", "signature_b")
-    )
-    first = equals.copy()
-    _join(first, a, b)
-    return _settled(first)
-
-
-def _settled(first: NDArray[np.int64]) -> NDArray[np.int64]:
-    _settle(first)
+def _first_of_code(code: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the first row that has each code, from 0 on."""
+    known = np.flatnonzero(code >= 0)
+    first = np.full(int(code.max(initial=-1)) + 1, -1, np.int64)
+    first[code[known][::-1]] = known[::-1]
     return first
 
 

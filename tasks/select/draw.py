@@ -17,12 +17,17 @@ def identify_rows(sha256: pa.ChunkedArray, img_name_xxh3: pa.ChunkedArray) -> ND
         sha256: fixed_size_binary[32], the digests of the images; null where no image was read.
         img_name_xxh3: uint64, null where a row has no name.
     """
-    digests = pc.fill_null(sha256, bytes(32)).combine_chunks()
-    image = np.ascontiguousarray(byte_matrix(digests)[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+    image = identify_images(pc.fill_null(sha256, bytes(32)))
     name = pc.fill_null(img_name_xxh3, 0).to_numpy()
     place = np.arange(len(image), dtype=np.uint64)
     unnamed = np.where(img_name_xxh3.is_null().to_numpy(), place, name)
     return np.where(sha256.is_null().to_numpy(), unnamed, image)
+
+
+def identify_images(sha256: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """Return what rows with these digests, none of them null, are drawn by."""
+    heads = np.ascontiguousarray(byte_matrix(sha256.combine_chunks())[:, :8])
+    return heads.view(">u8")[:, 0].astype(np.uint64)
 
 
 def uniform_hash(identity: NDArray[np.uint64], seed: int, purpose: str) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Kernel: take the best of some rows, or draw some of them by a seeded hash."""
+"""Take the best of some rows, or draw some of them by a seeded hash."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,6 @@ from schemas.subset import Sampling, Top
 from tasks.select.draw import uniform_hash
 from tasks.select.masks import level_name
 from tasks.select.splits import Tiles
-from tasks.tiles import tile_number
 
 
 class Drawn(NamedTuple):
@@ -82,20 +81,20 @@ def draw_sample(
         return uniform_hash(identity, sampling.seed, step)
 
     if sampling.per_tile is not None:
-        zoom = np.minimum(tiles.z, sampling.per_tile.zoom)
-        up = tiles.z - zoom
-        around = tile_number(*(part.astype(np.uint64) for part in (zoom, tiles.x >> up, tiles.y >> up)))
+        around = tiles.around(sampling.per_tile.zoom)
         drawn &= ~tiles.placed | _first_of_each(around, chance("tile"), drawn & tiles.placed, sampling.per_tile.rows)
     if sampling.per_zoom is not None:
         drawn &= _first_of_each(levels, chance("zoom"), drawn, sampling.per_zoom)
     if sampling.fraction is not None:
         drawn &= chance("fraction") < sampling.fraction
+    over_size = np.zeros(len(identity), np.bool_)
+    if sampling.max_rows is None and sampling.max_bytes is None:
+        return Drawn(drawn, over_size)
     order = np.flatnonzero(drawn)
     order = order[np.argsort(chance("size")[order], kind="stable")]
     most = len(order) if sampling.max_rows is None else sampling.max_rows
     if sampling.max_bytes is not None:
         most = min(most, int(np.searchsorted(np.cumsum(sizes[order]), sampling.max_bytes, side="right")))
-    over_size = np.zeros(len(identity), np.bool_)
     over_size[order[most:]] = True
     return Drawn(drawn & ~over_size, over_size)
 

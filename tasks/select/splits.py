@@ -1,9 +1,11 @@
 """Kernel: draw each row's split by a seeded hash of its image or of its place, so that copies share a split."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tasks.select.draw import uniform_hash
@@ -18,9 +20,24 @@ class Tiles(NamedTuple):
     y: NDArray[np.int64]
     placed: NDArray[np.bool_]  # the row has a tile; where it has none, the others are 0
 
-    def of(self, rows: NDArray[np.int64]) -> "Tiles":
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        """Return the tiles in the columns ``z``, ``x`` and ``y`` of signals, or of an index."""
+        placed = table["z"].is_valid().to_numpy() & table["x"].is_valid().to_numpy() & table["y"].is_valid().to_numpy()
+        z, x, y = (
+            np.where(placed, pc.fill_null(table[name], 0).cast(pa.int64()).to_numpy(), 0) for name in ("z", "x", "y")
+        )
+        return cls(z, x, y, placed)
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
         """Return the tiles of some rows."""
-        return Tiles(self.z[rows], self.x[rows], self.y[rows], self.placed[rows])
+        return type(self)(self.z[rows], self.x[rows], self.y[rows], self.placed[rows])
+
+    def around(self, zoom: int) -> NDArray[np.uint64]:
+        """Return the number of the tile of level ``zoom`` around each tile; of a coarser one its own."""
+        level = np.minimum(self.z, zoom)
+        up = self.z - level
+        return tile_number(*(part.astype(np.uint64) for part in (level, self.x >> up, self.y >> up)))
 
 
 class Blocks(NamedTuple):
@@ -45,9 +62,7 @@ def draw_splits(identity: NDArray[np.uint64], fractions: Sequence[float], seed: 
 def find_blocks(tiles: Tiles, zoom: int) -> Blocks:
     """Return each row's block: the tile of zoom level ``zoom`` around its own."""
     inside = tiles.placed & (tiles.z >= zoom)
-    up = np.where(inside, tiles.z - zoom, 0)
-    number = _numbers(zoom, tiles.x >> up, tiles.y >> up)
-    return Blocks(np.where(inside, number, np.uint64(0)), inside)
+    return Blocks(np.where(inside, tiles.around(zoom), np.uint64(0)), inside)
 
 
 def near_border(
@@ -82,12 +97,10 @@ def near_border(
     for x in (west - depth, west, west + wide, west + wide + depth):
         for y in (north - depth, north, north + wide, north + wide + depth):
             there = (y >= 0) & (y < side)
-            number = _numbers(zoom, (x % side) >> down, np.clip(y, 0, side - 1) >> down)
+            level = np.full(len(x), zoom, np.uint64)
+            column, row = (at.astype(np.uint64) for at in ((x % side) >> down, np.clip(y, 0, side - 1) >> down))
+            number = tile_number(level, column, row)
             at = np.minimum(np.searchsorted(held, number), max(len(held) - 1, 0))
             if len(held):
                 near |= there & (held[at] == number) & (held_split[at] != split)
     return near & blocks.inside
-
-
-def _numbers(zoom: int, x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.uint64]:
-    return tile_number(np.full(len(x), zoom, np.uint64), x.astype(np.uint64), y.astype(np.uint64))

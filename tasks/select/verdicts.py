@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -32,7 +31,7 @@ from tasks.select.thresholds import (
 from tasks.signals import load_signals
 
 if TYPE_CHECKING:
-    from tasks.select.duplicates import Duplicates
+    from tasks.select.duplicates import Duplicates, Kinships
 
 
 def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport) -> SelectReport:
@@ -53,7 +52,7 @@ def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: 
     mask |= bit(Reason.CONTAMINATED, contamination.hit)
     kinships = find_kinships(scan, recipe.deduplication, duplicates)
     elected = find_keepers(kinships, mask == 0)
-    split, dropped, top = _divide_and_draw(subset, scan, duplicates, rows, splits, elected.kept)
+    split, dropped, top = _divide_and_draw(subset, scan, kinships, rows, splits, elected.kept)
     thresholds += top
     found = elected
     if dropped.any():  # what is a copy of a row that was dropped shares its fate, unless it is one of another, too
@@ -100,21 +99,14 @@ class _Rows(NamedTuple):
     @classmethod
     def of(cls, scan: ScanReport) -> Self:
         signals = load_signals(scan, ["sha256", "img_name_xxh3", "byte_length", "z", "x", "y"])
-        placed = signals["x"].is_valid().to_numpy()
-        x, y = (pc.fill_null(signals[name], 0).cast(pa.int64()).to_numpy() for name in ("x", "y"))
-        zoom = levels(signals)
-        return cls(
-            identify_rows(signals["sha256"], signals["img_name_xxh3"]),
-            Tiles(np.where(placed, zoom, 0), x, y, placed),
-            zoom,
-            signals["byte_length"].to_numpy(),
-        )
+        identity = identify_rows(signals["sha256"], signals["img_name_xxh3"])
+        return cls(identity, Tiles.of(signals), levels(signals), signals["byte_length"].to_numpy())
 
 
 def _divide_and_draw(
     subset: Subset,
     scan: ScanReport,
-    duplicates: DeduplicateReport,
+    kinships: "Kinships",
     rows: _Rows,
     splits: Assigned,
     kept: NDArray[np.bool_],
@@ -123,7 +115,9 @@ def _divide_and_draw(
     dropped = np.zeros(scan.rows, np.uint64)
     split = splits.split
     if len(subset.splits.fractions) > 1:
-        split, astray = unite_copies(subset.splits, scan, duplicates, rows.identity, splits, kept)
+        from tasks.select.copies import find_copies
+
+        split, astray = unite_copies(subset.splits, find_copies(scan, kinships), rows.identity, splits, kept)
         dropped |= bit(Reason.SPLIT_STRADDLED, astray)
     left = np.flatnonzero(kept & (dropped == 0))
     limits: tuple[Threshold, ...] = ()
@@ -134,7 +128,7 @@ def _divide_and_draw(
         limits = top_limits(values[left[taken]], rows.levels[left[taken]], subset.top)
         left = left[taken]
     drawn = draw_sample(
-        rows.identity[left], rows.tiles.of(left), rows.levels[left], rows.byte_length[left], subset.sampling
+        rows.identity[left], rows.tiles.take(left), rows.levels[left], rows.byte_length[left], subset.sampling
     )
     missed = bit(Reason.NOT_DRAWN, ~drawn.drawn & ~drawn.over_size)
     dropped[left] |= missed | bit(Reason.OVER_SIZE, drawn.over_size)

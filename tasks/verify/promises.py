@@ -5,20 +5,20 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from schemas.manifest import Manifest
 from schemas.recipe import Deduplication, ScanSettings
 from schemas.reports import DataFile
+from schemas.row import MAX_ZOOM
 from schemas.subset import Sampling, Spatial, Splits, Top
 from schemas.tables import INDEX_FILE
 from tasks.published import MANIFEST
-from tasks.scan.images import byte_matrix
-from tasks.select.draw import uniform_hash
-from tasks.select.splits import Tiles, find_blocks, near_border
-from tasks.tiles import tile_number
+from tasks.select.assign import in_buffer
+from tasks.select.draw import identify_images, uniform_hash
+from tasks.select.masks import levels
+from tasks.select.splits import Tiles, find_blocks
 from tasks.verify.data import rows_by_file
 from tasks.verify.faults import SHOWN, some
 from tasks.verify.files import data_files
@@ -83,25 +83,22 @@ def check_places(manifest: Manifest, index: pa.Table) -> Iterator[str]:
 
 def check_promises(manifest: Manifest, promises: Promises, index: pa.Table) -> Iterator[str]:
     """Yield what of the recipe's splits, sampling and top does not hold."""
-    placed = index["x"].is_valid().to_numpy() & index["y"].is_valid().to_numpy() & index["z"].is_valid().to_numpy()
-    z, x, y = (pc.fill_null(index[name], 0).cast(pa.int64()).to_numpy() for name in ("z", "x", "y"))
-    zoom = np.clip(z, 0, 30)
-    outside = placed & ((zoom != z) | (x >> zoom != 0) | (y >> zoom != 0))
+    tiles, level_of = Tiles.of(index), levels(index)
+    zoom = np.clip(tiles.z, 0, MAX_ZOOM)
+    outside = (zoom != tiles.z) | (tiles.x >> zoom != 0) | (tiles.y >> zoom != 0)
     if outside.any():
         yield f"{INDEX_FILE}: row id {some(index['row_id'].to_numpy()[outside])}: there is no such tile"
-        placed = placed & ~outside
-    z, x, y = (np.where(placed, part, 0) for part in (z, x, y))
-    tiles = Tiles(z, x, y, placed)
-    levels = pc.fill_null(index["z"], -1).cast(pa.int64()).to_numpy()
+        z, x, y = (np.where(outside, 0, part) for part in (tiles.z, tiles.x, tiles.y))
+        tiles = Tiles(z, x, y, tiles.placed & ~outside)
     if len(promises.splits.fractions) > 1 and promises.splits.spatial is not None:
         yield from _check_ground(index, tiles, promises.splits.spatial)
     strangers = sorted({*manifest.splits} - {*promises.splits.fractions})
     if strangers:
         yield f"{MANIFEST}: splits: {', '.join(strangers)}: the recipe has no such split"
-    yield from _check_sampling(manifest, promises.sampling, index, tiles, levels)
+    yield from _check_sampling(manifest, promises.sampling, index, tiles, level_of)
     top = promises.top
     if top is not None and top.rows is not None:
-        yield from _over("top", levels if top.per_zoom else np.zeros(len(levels), np.int64), top.rows)
+        yield from _over("top", level_of if top.per_zoom else np.zeros(len(level_of), np.int64), top.rows)
 
 
 def _check_ground(index: pa.Table, tiles: Tiles, spatial: Spatial) -> Iterator[str]:
@@ -123,31 +120,20 @@ def _check_ground(index: pa.Table, tiles: Tiles, spatial: Spatial) -> Iterator[s
         told = f"are in different splits, and both in the block {block}"
         yield f"{INDEX_FILE}: row ids {row_ids[one]} and {row_ids[other]} {told}"
     if spatial.buffer is not None:
-        near = near_border(
-            tiles,
-            blocks,
-            split,
-            zoom=spatial.zoom,
-            buffer_zoom=spatial.buffer.zoom,
-            depth=spatial.buffer.tiles,
-            counted=np.ones(len(split), np.bool_),
-        )
+        near = in_buffer(spatial, tiles, blocks, split, np.ones(len(split), np.bool_))
         if near.any():
             told = f"within {spatial.buffer.tiles} tiles of zoom {spatial.buffer.zoom} of another split's ground"
             yield f"{INDEX_FILE}: row id {some(row_ids[near])}: {told}"
 
 
 def _check_sampling(
-    manifest: Manifest, sampling: Sampling, index: pa.Table, tiles: Tiles, levels: NDArray[np.int64]
+    manifest: Manifest, sampling: Sampling, index: pa.Table, tiles: Tiles, level_of: NDArray[np.int64]
 ) -> Iterator[str]:
     if sampling.per_tile is not None:
-        at = np.flatnonzero(tiles.placed)
-        zoom = np.minimum(tiles.z[at], sampling.per_tile.zoom)
-        up = tiles.z[at] - zoom
-        around = tile_number(*(part.astype(np.uint64) for part in (zoom, tiles.x[at] >> up, tiles.y[at] >> up)))
+        around = tiles.take(np.flatnonzero(tiles.placed)).around(sampling.per_tile.zoom)
         yield from _over("sampling.per_tile", around, sampling.per_tile.rows)
     if sampling.per_zoom is not None:
-        yield from _over("sampling.per_zoom", levels, sampling.per_zoom)
+        yield from _over("sampling.per_zoom", level_of, sampling.per_zoom)
     if sampling.max_rows is not None:
         yield from _over("sampling.max_rows", np.zeros(len(index), np.int64), sampling.max_rows)
     image_bytes = sum(file.image_bytes or 0 for file in (*data_files(manifest), *manifest.indexed))
@@ -155,9 +141,7 @@ def _check_sampling(
         yield f"{MANIFEST}: sampling.max_bytes: the images have {image_bytes:,} bytes, {sampling.max_bytes:,} at most"
     if sampling.fraction is not None:
         hashed = index.filter(index["sha256"].is_valid())
-        digests = byte_matrix(hashed["sha256"].combine_chunks())
-        identity = np.ascontiguousarray(digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
-        undrawn = uniform_hash(identity, sampling.seed, "fraction") >= sampling.fraction
+        undrawn = uniform_hash(identify_images(hashed["sha256"]), sampling.seed, "fraction") >= sampling.fraction
         if undrawn.any():
             yield f"{INDEX_FILE}: row id {some(hashed['row_id'].to_numpy()[undrawn])}: was not drawn, and is kept"
 

@@ -41,9 +41,9 @@ def test_a_fraction_is_met_on_every_level_and_a_seed_draws_other_rows() -> None:
 def test_what_was_drawn_stays_drawn_when_rows_join_or_come_in_another_order() -> None:
     half, order = slice(0, ROWS // 2), RNG.permutation(ROWS)
     settings = Sampling(fraction=0.3)
-    fewer = draw_sample(IDENTITY[half], TILES.of(np.arange(ROWS // 2)), LEVELS[half], SIZES[half], settings).drawn
+    fewer = draw_sample(IDENTITY[half], TILES.take(np.arange(ROWS // 2)), LEVELS[half], SIZES[half], settings).drawn
     np.testing.assert_array_equal(fewer, draw(fraction=0.3)[half])
-    turned = draw_sample(IDENTITY[order], TILES.of(order), LEVELS[order], SIZES[order], settings).drawn
+    turned = draw_sample(IDENTITY[order], TILES.take(order), LEVELS[order], SIZES[order], settings).drawn
     np.testing.assert_array_equal(turned, draw(fraction=0.3)[order])
 
 
