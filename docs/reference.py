@@ -82,8 +82,8 @@ def _heading(model: type[Model], paths: list[str]) -> str:
     parents = {path.rpartition(".")[0] for path in paths}
     if len(paths) > 2 and len(parents) == 1:
         return f"Each key of `{parents.pop()}`"
-    kind = get_args(model.model_fields["kind"].annotation)[0] if "kind" in model.model_fields else None
-    return ", ".join(f"`{path}`" for path in paths) + (f" of kind `{kind}`" if kind else "")
+    kinds = get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+    return ", ".join(f"`{path}`" for path in paths) + (f" of kind `{kinds[0]}`" if len(kinds) == 1 else "")
 
 
 def _models(path: str, model: type[Model]) -> list[tuple[str, type[Model]]]:

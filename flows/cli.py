@@ -145,18 +145,24 @@ def verify(
     hub: Annotated[bool, typer.Option("--hub", help="The source is a data set of the Hugging Face Hub.")] = False,
     revision: Annotated[str | None, typer.Option(help="With --hub: else the one the subset was made of.")] = None,
 ) -> None:
-    """Read a published subset again, and hold it against its manifest, and its rows against the source.
+    """Read the latest version of a published subset again: against its manifest, and its rows against the source.
 
     Exit status: 0 sound, 1 not sound, or not a subset; 2 the usage is wrong.
     """
-    from flows.verification import run_verify
+    from pydantic import ValidationError
 
-    directory = _folder(subset)
-    if source is None and (hub or revision is not None):
-        _fail("--hub and --revision say where --source is; expected --source beside them", _MISUSED)
+    from flows.recipes import describe
+    from flows.verification import run_verify
+    from schemas.verification import Verification
+
+    facts = {"subset": _folder(subset), "source": source, "hub": hub, "revision": revision}
+    try:
+        job = Verification.model_validate(facts)
+    except ValidationError as error:
+        _fail("; ".join(describe(error)), _MISUSED)
 
     def look() -> None:
-        report = run_verify(directory, source, hub=hub, revision=revision)
+        report = run_verify(job)
         if not report.sound:
             _fail(f"{subset}: not sound: {len(report.problems)} problem(s)", _FAILED)
 
@@ -283,6 +289,32 @@ def inspect(
 
 
 @app.command()
+def serve(
+    prefect_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--prefect-file",
+            metavar="FILE",
+            help="Definitions of your own; else deployments/prefect.yaml.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Run the deployments by their schedules, and when they are asked for, until it is stopped: no worker is needed.
+
+    PREFECT_API_URL says which Prefect server they are shown by. Exit status: 0 stopped, 1 it failed, 2 the usage is
+    wrong.
+    """
+    _set_up_prefect(verbose=True)
+    from flows.serve import PREFECT_FILE, NoServer, NotServable, serve_deployments
+
+    try:
+        serve_deployments(prefect_file or PREFECT_FILE)
+    except (NotServable, NoServer) as error:
+        _fail(str(error), _MISUSED if isinstance(error, NotServable) else _FAILED)
+
+
+@app.command()
 def demo(
     directory: Annotated[Path, typer.Option("--dir", help="Where the demo's source, workspace and subsets go.")] = Path(
         "demo"
@@ -300,17 +332,19 @@ def demo(
 
 
 def _folder(place: str) -> "UPath":
-    """Return the folder ``place``; one that is not there is a wrong usage."""
+    """Return the folder ``place``, of a subset its latest version; one that is not there is a wrong usage."""
     from upath import UPath
+
+    from tasks.versions import followed
 
     try:
         directory = UPath(place).expanduser()
-        found = directory.is_dir()
+        found = followed(directory).is_dir()
     except (ValueError, ImportError) as error:
         _fail(f"{place}: {error}", _MISUSED)
     if not found:
         _fail(f"{place}: no such folder", _MISUSED)
-    return directory
+    return followed(directory)
 
 
 def _set_up_prefect(verbose: bool) -> None:

@@ -5,13 +5,15 @@ from rich.console import Console
 
 from flows.curate import curate
 from flows.funnel import funnel_table
-from flows.materialize import materialize, sound_manifest
+from flows.materialize import materialize
 from flows.progress import console
 from schemas.materialization import Materialization
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport
 from tasks.files import ensure_writable
+from tasks.published import read_manifest
 from tasks.source.listing import shards_of
+from tasks.versions import followed
 
 out = Console()
 
@@ -32,7 +34,7 @@ def run_curate(recipe: Recipe) -> CurateReport:
 
 def run_materialize(job: Materialization) -> None:
     """Run the ``materialize`` flow and print where the subset lies; an index that is none is refused before that."""
-    manifest = sound_manifest(job.index)
+    manifest = read_manifest(followed(job.index))
     _tell_of_server()
     directory = materialize(job)
     told = f"{manifest.funnel.kept:,} rows of {manifest.source.name}"
@@ -49,7 +51,7 @@ def print_report(report: CurateReport) -> None:
     """Print the funnel of each subset, and the paths of its manifest and report."""
     out.print(f"{report.source}: {report.scan}", highlight=False, markup=False)
     for subset in report.subsets:
-        title = f"{subset.select.subset}{' (unchanged)' if subset.reused else ''}"
+        title = f"{subset.select.subset}: {subset.version.partition('-')[0]}{' (unchanged)' if subset.reused else ''}"
         out.print(funnel_table(subset.select.funnel, title))
         if subset.select.kept == 0:
             out.print("  no row is left: there is no data file to open", style="bold red")

@@ -1,64 +1,75 @@
 """The whole job: source → scan → deduplicate → select → write → manifest → report."""
 
 from collections.abc import Sequence
+from typing import cast
 
+import prefect.runtime.flow_run as flow_run
 from prefect import flow
+from prefect.states import Completed
 
 from flows.artifacts import announce
 from flows.progress import stage
 from flows.publish import publish_subset, write_subset
-from flows.runner import open_pool, scan_threads, task_threads
+from flows.runner import open_crew, standing_engine, write_engine
 from flows.scan import scan
 from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport, ReferenceReport, ScanReport
 from tasks.deduplicate.stage import deduplicate
-from tasks.files import ensure_writable, exclusive
+from tasks.files import ensure_writable
+from tasks.locks import exclusive
 from tasks.pinning import pinned
 from tasks.select.stage import select
 from tasks.source.listing import fetch_cache, shards_of
 from tasks.source.shards import Shard, SourceError
+from tasks.versions import Versions
 from tasks.write.rows import SourceChanged
-from tasks.write.staging import refuse_strangers
 
 
 class ShardsQuarantined(CurationError):
     """Shards of the source cannot be read, and the recipe does not allow to go on without them."""
 
 
-@flow(name="curate", flow_run_name="curate {recipe.title}", task_runner=task_threads(), persist_result=False)
+@flow(name="curate", flow_run_name="curate {recipe.title}", persist_result=False)
 def curate(recipe: Recipe) -> CurateReport:
     """Curate the recipe's subsets from its source.
+
+    A run that finds every shard scanned and every subset published ends in the state "Nothing new".
 
     Raises:
         SourceError: if the source is missing, empty, or not what the recipe says.
         ShardsQuarantined: if shards cannot be read and ``source.on_bad_shard`` is ``fail``; nothing is published.
+        DirectoryBusy: if another run is writing to the output.
         OSError: if workspace or output cannot be written.
     """
     recipe = pinned(recipe)
     shards = shards_of(recipe)
     ensure_writable(recipe.output.dir)
     for subset in recipe.subsets:
-        refuse_strangers(recipe.output.dir / subset.name)
-    scanned = scan.with_options(task_runner=scan_threads(recipe, shards))(recipe)
-    references = tuple(_scan_reference(recipe, number) for number in range(len(recipe.deduplication.references)))
-    while True:
-        _require_rows(recipe, scanned)
-        try:
-            report = _publish_all(recipe, shards, scanned, references)
-            break
-        except SourceChanged as error:  # a shard is another one than was scanned: it counts as unreadable
-            scanned = scanned.without(error.shard, str(error))
+        Versions(recipe.output.dir, subset.name).latest()  # refuses what is in the way, before hours of scanning
+    with standing_engine(recipe.engine) as engine:
+        recipe = recipe.model_copy(update={"engine": engine})
+        scanned = scan(recipe)
+        references = tuple(_scan_reference(recipe, number) for number in range(len(recipe.deduplication.references)))
+        while True:
+            _require_rows(recipe, scanned)
+            try:
+                report = _publish_all(recipe, shards, scanned, references)
+                break
+            except SourceChanged as error:  # a shard is another one than was scanned: it counts as unreadable
+                scanned = scanned.without(error.shard, str(error))
     fetch_cache(recipe).clear()
-    announce(report)
-    return report
+    announce(recipe, report)
+    return (
+        report if report.news else cast(CurateReport, Completed(name="Nothing new", message=str(report), data=report))
+    )
 
 
 def _scan_reference(recipe: Recipe, number: int) -> ReferenceReport:
     """Scan the pictures of a reference set, as those of the source are scanned."""
     source = recipe.deduplication.references[number]
     recipe = recipe.model_copy(update={"source": source})
-    scanned = scan.with_options(task_runner=scan_threads(recipe, shards_of(recipe)))(recipe)
+    scanned = scan(recipe)
     _require_rows(recipe, scanned, f"deduplication.references.{number}")
     return ReferenceReport(name=source.name, scan=scanned)
 
@@ -70,13 +81,16 @@ def _publish_all(
         duplicates = deduplicate(scanned, references, recipe.deduplication, recipe.workspace)
         bar.finish(str(duplicates))
     written = []
-    with exclusive(recipe.output.dir), open_pool(recipe) as pool:
+    places = (recipe.source.path, recipe.output.dir, recipe.workspace)
+    writers = open_crew(write_engine(recipe.engine, recipe.output, recipe.workspace), *places)
+    with exclusive(recipe.output.dir, flow_run.get_name() or recipe.title) as held, writers as crew:
         for subset in recipe.subsets:
             with stage(f"select {subset.name}") as bar:
                 selected = select(recipe, subset, scanned, duplicates)
                 bar.finish(str(selected))
-            written.append(write_subset(recipe, subset, shards, scanned, duplicates, selected, pool))
+            written.append(write_subset(recipe, subset, shards, scanned, duplicates, selected, crew))
         # Only now, when every row of every subset has been read: before, a shard could still turn out to be changed.
+        held.check()
         published = tuple(publish_subset(recipe, subset) for subset in written)
     return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=duplicates, subsets=published)
 

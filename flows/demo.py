@@ -11,6 +11,7 @@ from flows.recipes import load_recipe
 from schemas.errors import CurationError
 from schemas.reasons import REASONS
 from schemas.recipe import ValidationRules
+from schemas.tables import INDEX_FILE, REJECTED_FILE
 from tasks.demo.planted import Planted
 from tasks.demo.reference import make_reference
 from tasks.demo.source import make_source
@@ -43,7 +44,7 @@ def run_demo(directory: Path) -> None:
 
 
 def _compare(planted: Planted, subset: UPath, rules: ValidationRules) -> None:
-    reasons = _codes(subset / "rejected.parquet", "reasons") | _codes(subset / "index.parquet", "flags")
+    reasons = _codes(subset / REJECTED_FILE, "reasons") | _codes(subset / INDEX_FILE, "flags")
     missed = [row for row in planted.planted if row.reason not in reasons[row.row_id]]
     found = Counter(row.reason for row in planted.planted) - Counter(row.reason for row in missed)
     ours = {row.row_id for row in planted.planted}

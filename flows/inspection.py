@@ -8,20 +8,20 @@ from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from flows.terminal import printable
+from schemas.recipe import Engine
 from schemas.reports import Bin, InspectReport
 from schemas.source import Source
 from tasks.inspection import inspect_source
 from tasks.source.places.fetch import FetchCache
 
 _BARS = " ▁▂▃▄▅▆▇█"
-_FETCHED_BYTES = 20_000_000_000
 _CAPTION = 300  # characters of a caption that are shown
 
 
 def run_inspect(source: Source) -> InspectReport:
     """Look at ``source`` and print what it is."""
     with TemporaryDirectory(prefix="git10m-") as folder:
-        report = inspect_source(source, FetchCache(Path(folder), _FETCHED_BYTES))
+        report = inspect_source(source, FetchCache(Path(folder), Engine().fetched_bytes))
     print_inspection(report, Console())
     return report
 

@@ -9,37 +9,29 @@ from prefect import flow
 from upath import UPath
 
 from flows.publish import write_files
-from flows.runner import pool_of, task_threads
-from schemas.errors import CurationError
+from flows.runner import open_crew, write_engine
 from schemas.manifest import Manifest
 from schemas.materialization import Materialization
 from schemas.recipe import Output
 from schemas.reports import DataFile
 from schemas.tables import INDEX_FILE
-from tasks.files import ensure_writable, exclusive, read_parquet
+from tasks.files import ensure_writable, read_parquet
+from tasks.locks import exclusive
 from tasks.published import read_manifest
 from tasks.source.again import source_at
 from tasks.source.listing import list_shards, local_folder, pin
 from tasks.source.places.fetch import FetchCache
 from tasks.source.shards import Shard
-from tasks.verify.subset import verify
+from tasks.verify.subset import NotSound, verify
+from tasks.versions import followed
 from tasks.write.again import parts_of
 from tasks.write.materialize import NotTheSame, as_data, publish_again, require_same
 from tasks.write.rows import SourceChanged
 from tasks.write.schema import DataSchema
-from tasks.write.staging import Staging, refuse_strangers
+from tasks.write.staging import Staging
 
 
-class NotSound(CurationError):
-    """The index is not what its manifest says."""
-
-
-@flow(
-    name="materialize",
-    flow_run_name="materialize {job.index.name}",
-    task_runner=task_threads(),
-    persist_result=False,
-)
+@flow(name="materialize", flow_run_name="materialize {job.index.name}", persist_result=False)
 def materialize(job: Materialization) -> UPath:
     """Make a subset again from its index, each image held against its SHA-256; return the subset's folder.
 
@@ -51,18 +43,23 @@ def materialize(job: Materialization) -> UPath:
         NotTheSame: if a data file comes out otherwise, as it does from other versions of the libraries.
         OSError: if the output cannot be written.
     """
-    manifest = sound_manifest(job.index)
+    index = followed(job.index)
+    manifest = read_manifest(index)
+    sound = verify(index)  # its data files, if they are there, count as well
+    if not sound.sound:
+        raise NotSound(f"{sound}\nGet it again.")
     ensure_writable(job.dir)
-    refuse_strangers(job.dir / manifest.subset)
     staging = Staging(job.dir, as_data(manifest))
     if staging.published():
-        return staging.final
+        return staging.directory
     source = pin(source_at(manifest, job.source, hub=job.hub, revision=job.revision))
-    staging.open()
     aside = local_folder(staging.folder)
     shards = list_shards(source, FetchCache(Path(str(aside)) / "fetched", job.engine.fetched_bytes))
-    with exclusive(job.dir):
-        files = _write(job, manifest, shards, staging, aside)
+    with exclusive(job.dir, flow_run.get_name() or "materialize"):
+        if staging.complete():
+            return staging.publish(job.keep_versions)
+        staging.open()
+        files = _write(job, index, manifest, shards, staging, aside)
         run = {
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "flow_run_id": flow_run.get_id(),
@@ -71,42 +68,22 @@ def materialize(job: Materialization) -> UPath:
         }
         try:
             require_same(manifest, files)
-            return publish_again(manifest, job.index, files, staging, run)
+            return publish_again(manifest, index, files, staging, job.keep_versions, run)
         except NotTheSame:
-            staging.clear()  # or these files would be taken again, when the source is the right one
+            staging.give_up()  # or these files would be taken again, when the source is the right one
             raise
 
 
-def sound_manifest(directory: UPath) -> Manifest:
-    """Return the manifest of the subset in ``directory``, which is verified.
-
-    Raises:
-        NotASubset: if there is none.
-        NotSound: if the subset is not what it says; its data files, if they are there, count as well.
-    """
-    manifest = read_manifest(directory)
-    report = verify(directory)
-    if not report.sound:
-        told = "\n  ".join(report.problems[:5])
-        raise NotSound(f"{directory}: not sound; get it again:\n  {told}")
-    return manifest
-
-
 def _write(
-    job: Materialization, manifest: Manifest, shards: tuple[Shard, ...], staging: Staging, aside: UPath
+    job: Materialization, index: UPath, manifest: Manifest, shards: tuple[Shard, ...], staging: Staging, aside: UPath
 ) -> tuple[DataFile, ...]:
-    plans = parts_of(read_parquet(job.index / INDEX_FILE), manifest, shards)
+    plans = parts_of(read_parquet(index / INDEX_FILE), manifest, shards)
     settings: dict[str, Any] = manifest.recipe["output"]
     output = Output.model_validate(settings | {"dir": job.dir})
     target = DataSchema.of(manifest.columns)
-    workers = job.engine.workers
     try:
-        with pool_of(workers, only_here=_only_here(job)) as pool:
-            return write_files(plans, target, staging, output, aside, pool, workers)
+        with open_crew(write_engine(job.engine, output, job.dir), job.source, job.dir) as crew:
+            return write_files(plans, target, staging, output, aside, crew)
     except SourceChanged as error:
         told = f"{job.source}: not the source that the subset was made of: {error}"
         raise SourceChanged(told, error.shard) from error
-
-
-def _only_here(job: Materialization) -> bool:
-    return any(str(place).startswith("memory://") for place in (job.source, job.dir))

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import prefect.runtime.flow_run as flow_run
 from prefect import get_run_logger
-from prefect.futures import wait
 from upath import UPath
 
+from flows.events import emit_published
 from flows.progress import stage
-from schemas.recipe import Output, Recipe
+from flows.runner import Crew
+from schemas.recipe import Output, Recipe, fingerprint
 from schemas.reports import (
     DataFile,
     DeduplicateReport,
@@ -21,11 +22,9 @@ from schemas.reports import (
     written_in_words,
 )
 from schemas.subset import Subset
-from tasks.grouping import in_groups, span
 from tasks.published import read_manifest
 from tasks.source.listing import local_folder
 from tasks.source.shards import Shard
-from tasks.workers import Pool
 from tasks.write.manifest import draft_manifest
 from tasks.write.placement import place_rows
 from tasks.write.plan import FilePlan, ShardRows, plan_files
@@ -39,11 +38,10 @@ _ASIDE = "laid-aside"
 
 
 class WrittenSubset(NamedTuple):
-    """A subset whose data files are written, and out of readers' sight, or that was published before."""
+    """A subset whose data files are written, where no link leads to them yet, or that was published before."""
 
     making: Making
     data: WriteReport
-    published: bool
 
 
 def write_subset(
@@ -53,7 +51,7 @@ def write_subset(
     scanned: ScanReport,
     duplicates: DeduplicateReport,
     selected: SelectReport,
-    pool: Pool,
+    crew: Crew,
 ) -> WrittenSubset:
     """Write the data files of ``subset``, unless it is in its place already; in mode ``index``, none.
 
@@ -66,15 +64,15 @@ def write_subset(
     staging = Staging(output.dir, draft)
     placement = place_rows(scanned, selected.verdicts, subset, output, images=recipe.scan.images)
     making = Making(subset, output, shards, scanned, selected, placement, draft, staging)
-    if staging.published():
-        data = tuple(file for file in read_manifest(staging.final).files if file.image_bytes is not None)
-        return WrittenSubset(making, _report(recipe, selected, data), published=True)
+    if staging.complete():
+        data = tuple(file for file in read_manifest(staging.subset).files if file.image_bytes is not None)
+        return WrittenSubset(making, _report(recipe, selected, data))
     staging.open()
     if output.mode == "index":
-        return WrittenSubset(making, _report(recipe, selected, ()), published=False)
+        return WrittenSubset(making, _report(recipe, selected, ()))
     plans = plan_files(shards, scanned, placement, images=recipe.scan.images)
-    files = write_files(plans, target, staging, output, local_folder(recipe.workspace), pool, recipe.engine.workers)
-    return WrittenSubset(making, _report(recipe, selected, files), published=False)
+    files = write_files(plans, target, staging, output, local_folder(recipe.workspace), crew)
+    return WrittenSubset(making, _report(recipe, selected, files))
 
 
 def write_files(
@@ -83,72 +81,70 @@ def write_files(
     staging: Staging,
     output: Output,
     aside: UPath,
-    pool: Pool,
-    workers: int,
+    crew: Crew,
 ) -> tuple[DataFile, ...]:
     """Write the data files of ``plans``, but for those an earlier run finished; rows are laid ``aside`` to be shuffled.
 
     Raises:
         SourceChanged: if a shard is no longer what was scanned.
     """
-    name = staging.final.name
+    name = staging.name
+    laid = aside / _ASIDE / fingerprint(str(output.dir))[:16]  # a workspace may serve runs with other outputs as well
     folder = None
     if output.shuffle_seed is not None:
-        folder = aside / _ASIDE / staging.key
-        _lay_aside(merge_parts(plans), target, folder, pool, workers, name)
-    groups = in_groups(plans, [plan.image_bytes for plan in plans], workers)
+        folder = laid / staging.key
+        _lay_aside(merge_parts(plans), target, folder, name, crew)
     with stage(f"write {name}", sum(plan.rows for plan in plans)) as bar:
 
         def done(file: DataFile) -> None:
             bar.advance(rows=file.rows or 0, work=file.rows or 0)
 
-        futures = [
-            write_data.submit(
-                group, span([f"{name}/{plan.path}" for plan in group]), target, staging, output, folder, pool, done
-            )
-            for group in groups
-        ]
-        wait(futures)  # all of them, though one may have failed: nothing is written behind the flow's back
         try:
-            files = tuple(file for future in futures for file in future.result())
+            files = tuple(
+                crew.each(
+                    write_data,
+                    plans,
+                    lambda plan: f"{name}/{plan.path}",
+                    lambda plan: plan.image_bytes,
+                    *(target, staging, output, folder),
+                    done=done,
+                )
+            )
         except SourceChanged:
-            clear_aside(aside / _ASIDE, name)  # or it would be found wrong again, when the source is right
+            clear_aside(laid, name)  # or it would be found wrong again, when the source is right
             raise
         bar.finish(written_in_words(files))
-    clear_aside(aside / _ASIDE, name)
+    clear_aside(laid, name)
     return files
 
 
-def _lay_aside(
-    parts: Sequence[ShardRows], target: DataSchema, folder: UPath, pool: Pool, workers: int, name: str
-) -> None:
-    groups = in_groups(parts, [len(part.rows) for part in parts], workers)
+def _lay_aside(parts: Sequence[ShardRows], target: DataSchema, folder: UPath, name: str, crew: Crew) -> None:
     with stage(f"shuffle {name}", sum(len(part.rows) for part in parts)) as bar:
 
         def done(rows: int) -> None:
             bar.advance(rows=rows, work=rows)
 
-        futures = [
-            lay_rows_aside.submit(
-                group, span([f"{name}/{part.shard.name}" for part in group]), target, folder, pool, done
-            )
-            for group in groups
-        ]
-        wait(futures)
-        for future in futures:
-            future.result()
+        crew.each(
+            lay_rows_aside,
+            parts,
+            lambda part: f"{name}/{part.shard.name}",
+            lambda part: len(part.rows),
+            *(target, folder),
+            done=done,
+        )
         bar.finish(f"laid the rows of {len(parts)} shards aside")
 
 
 def publish_subset(recipe: Recipe, written: WrittenSubset) -> PublishReport:
-    """Complete a written subset and put it in its place."""
+    """Complete a written subset and make it the latest version."""
     logger = get_run_logger()
-    making, data, published = written
+    making, data = written
     selected, draft, staging = making.selected, making.draft, making.staging
-    if published:
-        logger.info("%s: published already, left as it is", draft.subset)
+    told = {"select": selected, "write": data, "mode": draft.mode, "version": staging.subset.name}
+    if staging.published():
+        logger.info("%s: published already, left as it is: %s", draft.subset, staging.subset.name)
         staging.clear()
-        return PublishReport(select=selected, write=data, directory=staging.final, mode=draft.mode, reused=True)
+        return PublishReport(directory=staging.directory, reused=True, **told)
     run = {
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "flow_run_id": flow_run.get_id(),
@@ -157,8 +153,10 @@ def publish_subset(recipe: Recipe, written: WrittenSubset) -> PublishReport:
         "scan": str(making.scan),
     }
     directory = publish(making, data, run)
-    logger.info("%s: kept %s of %s rows, published in %s", draft.subset, selected.kept, selected.rows, directory)
-    return PublishReport(select=selected, write=data, directory=directory, mode=draft.mode, reused=False)
+    logger.info("%s: %s, published as %s in %s", draft.subset, selected, staging.subset.name, directory)
+    report = PublishReport(directory=directory, reused=False, **told)
+    emit_published(recipe.source.name, report)
+    return report
 
 
 def _report(recipe: Recipe, selected: SelectReport, files: tuple[DataFile, ...]) -> WriteReport:

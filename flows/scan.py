@@ -1,44 +1,50 @@
 """The flow that brings a source's signals up to date."""
 
 from typing import cast
-from uuid import UUID
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.futures import as_completed
+from prefect.states import Completed
 
+from flows.artifacts import ProgressArtifact, announce_quarantined
+from flows.events import emit_quarantined
 from flows.progress import stage
-from flows.runner import open_pool, task_threads
+from flows.runner import EngineError, open_crew
 from schemas.recipe import Recipe
 from schemas.reports import QuarantinedShard, ScanReport, ShardReport
-from tasks.files import ensure_writable, sweep
-from tasks.grouping import in_groups, span
+from tasks.files import ensure_writable, is_local, sweep
 from tasks.scan.stage import ShardOutcome, scan_shards
 from tasks.source.listing import pin, shards_of
 from tasks.source.preflight import refuse_other_columns
 from tasks.source.shards import shard_size
 
 
-@flow(name="scan", flow_run_name="scan {recipe.source.name}", task_runner=task_threads(), persist_result=False)
+@flow(name="scan", flow_run_name="scan {recipe.source.name}", persist_result=False)
 def scan(recipe: Recipe) -> ScanReport:
     """Scan every shard of the recipe's source that was never scanned with the recipe's settings.
 
-    A shard that cannot be read is quarantined in the report; all others are done.
+    A shard that cannot be read is quarantined in the report; all others are done. A run that finds every shard scanned
+    ends in the state "Nothing new".
+
+    Raises:
+        SourceError: if the source is missing, or has other columns than the recipe says.
+        EngineError: if the recipe's engine cannot be had, or writes to another workspace than is seen here.
+        OSError: if the workspace cannot be written.
     """
     logger = get_run_logger()
     recipe = recipe.model_copy(update={"source": pin(recipe.source)})
     shards = shards_of(recipe)
     refuse_other_columns(recipe, shards)
     ensure_writable(recipe.workspace)
-    for pattern in ("identities", "signals/*", "pairs/*", "contaminated"):
+    for pattern in ("identities", "signals/*", "pairs/*", "contaminated", "kinships", "verdicts"):
         for folder in recipe.workspace.glob(pattern):
             sweep(folder)
-    sizes = [shard_size(shard) for shard in shards]
     columns = recipe.source.columns.model_dump()
-    groups = in_groups(shards, sizes, recipe.engine.workers)
     description = f"{recipe.source.name}: groups of shards scanned or reused"
-    progress = cast(UUID, create_progress_artifact(0.0, key="scan-progress", description=description))
-    with open_pool(recipe) as pool, stage("scan", sum(sizes)) as bar:
+    progress = ProgressArtifact("scan-progress", description)
+    with (
+        open_crew(recipe.engine, recipe.source.path, recipe.workspace) as crew,
+        stage("scan", sum(map(shard_size, shards))) as bar,
+    ):
 
         def done(outcome: ShardOutcome) -> None:
             if isinstance(outcome, ShardReport):
@@ -46,16 +52,31 @@ def scan(recipe: Recipe) -> ScanReport:
             if error := outcome.error if isinstance(outcome, QuarantinedShard) else outcome.damage:
                 logger.error("quarantined %s: %s", outcome.shard, error)
 
-        futures = [
-            scan_shards.submit(
-                group, span([shard.name for shard in group]), recipe.scan, columns, recipe.workspace, pool, done
-            )
-            for group in groups
-        ]
-        for finished, _ in enumerate(as_completed(futures), start=1):
-            update_progress_artifact(progress, 100 * finished / len(groups))
-        outcomes = [outcome for future in futures for outcome in future.result()]
+        outcomes = crew.each(
+            scan_shards,
+            shards,
+            lambda shard: shard.name,
+            shard_size,
+            *(recipe.scan, columns, recipe.workspace),
+            done=done,
+            group_done=progress.move,
+        )
+        _require_shared(recipe, outcomes)
         report = ScanReport.of(outcomes)
         bar.finish(str(report))
     logger.info("%s", report)
+    if report.quarantined:
+        announce_quarantined(recipe.source.name, report.quarantined)
+        for bad in report.quarantined:
+            emit_quarantined(recipe.source.name, bad)
+    elif not report.scanned:
+        return cast(ScanReport, Completed(name="Nothing new", message=str(report), data=report))
     return report
+
+
+def _require_shared(recipe: Recipe, outcomes: list[ShardOutcome]) -> None:
+    """Make sure that a workspace on file systems is the same one for the engine's machines and for this one."""
+    for outcome in outcomes if recipe.engine.kind != "local" and is_local(recipe.workspace) else ():
+        if isinstance(outcome, ShardReport) and not outcome.signals.exists():
+            told = f"{outcome.shard} was scanned, but {outcome.signals} is not seen here"
+            raise EngineError(f"workspace: {told}; expected a folder that all machines of the engine share, or a URL")

@@ -19,8 +19,6 @@ from tasks.upload.index_form import check_index, index_form
 from tasks.upload.permission import UploadRefused, permission
 from tasks.verify.subset import verify
 
-_SHOWN = 5  # problems of a subset that is not sound
-
 
 class _Form(NamedTuple):
     """What is uploaded."""
@@ -64,8 +62,7 @@ def run_publish(directory: UPath, hub_id: str, *, public: bool = False, dry_run:
 def _refuse_unsound(directory: UPath) -> None:
     report = verify(directory)
     if not report.sound:
-        shown = "".join(f"\n  {problem}" for problem in report.problems[:_SHOWN])
-        raise UploadRefused(f"{directory}: not sound: {len(report.problems)} problem(s), among them:{shown}")
+        raise UploadRefused(str(report))
 
 
 @contextmanager

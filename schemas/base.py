@@ -1,16 +1,43 @@
-"""The strict, immutable pydantic base that every model of this project shares, and the type of a place for files."""
+"""The strict, immutable pydantic base that every model of this project shares, and the types of a place for files."""
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic.fields import ComputedFieldInfo, FieldInfo
 from upath import UPath
+
+_SECRET_WORDS = ("credential", "key", "password", "sas", "secret", "sig", "signature", "token")
+
+
+def _title(name: str, field: FieldInfo | ComputedFieldInfo) -> str:
+    return name[:1].upper() + name[1:].replace("_", " ")
 
 
 class Model(BaseModel):
     """A frozen model that refuses unknown keys, so that a misspelt key is an error and not a default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Titles of our own: pydantic's leave out each field that is a model, and Prefect's form heads it with the class.
+    model_config = ConfigDict(extra="forbid", frozen=True, field_title_generator=_title)
+
+
+def _without_secrets(address: str) -> str:
+    """Return ``address``; one with a password in it would stand in recipes, logs and the records of runs."""
+    if "://" in address:
+        parts = urlsplit(address)
+        named = {word for name, _ in parse_qsl(parts.query) for word in name.lower().replace("_", "-").split("-")}
+        if parts.password is not None or named & {*_SECRET_WORDS}:
+            raise ValueError("holds a password, key or token; expected an address without: set it in the environment")
+    return address
 
 
 def _location(value: Any) -> UPath:
@@ -18,7 +45,7 @@ def _location(value: Any) -> UPath:
         return value
     if not isinstance(value, str | Path) or not str(value).strip():
         raise ValueError(f"found {value!r}; expected a path or a URL")
-    path = UPath(value)
+    path = UPath(_without_secrets(str(value)))
     if isinstance(path, Path):
         return path.expanduser()
     return UPath(value, use_listings_cache=False)  # other processes write there, too
@@ -29,3 +56,6 @@ Location = Annotated[
 ]
 """A file or folder: a local path (``~`` is your home), then also a :class:`pathlib.Path`, or a URL for ``fsspec``,
 such as ``s3://bucket/folder``; a string in JSON."""
+
+Address = Annotated[str, StringConstraints(min_length=1), AfterValidator(_without_secrets)]
+"""Where a source lies: a local path or a URL, in which no secret may stand."""

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from schemas.base import Location, Model
+from schemas.base import Address, Location, Model
 from schemas.recipe import Engine
 
 
@@ -10,8 +10,11 @@ class Materialization(Model):
     """A subset of which there is an index, and one's own copy of its source."""
 
     index: Location = Field(description="Folder of the subset; its data files need not be there: a path or a URL.")
-    source: str = Field(min_length=1, description="Where the source lies: folder, file, glob or URL; or its id.")
+    source: Address = Field(description="Where the source lies: folder, file, glob or URL; or its id.")
     hub: bool = Field(False, description="`source` is the id of a data set of the Hugging Face Hub: owner/name.")
     revision: str | None = Field(None, description="Of the data set on the Hub; null: the one the subset was made of.")
     dir: Location = Field(description="Folder that will hold the subset's folder: a local path or a URL.")
+    keep_versions: int = Field(
+        2, ge=1, le=10_000, description="Versions of the subset that are kept in `dir`, the latest included."
+    )
     engine: Engine = Field(default_factory=Engine, description="What the run may use.")

@@ -211,22 +211,46 @@ class Output(Model):
     row_group_rows: int = Field(
         100, ge=1, le=100_000, description="Rows in a Parquet row group; data-set viewers read 100 well [rows]."
     )
+    keep_versions: int = Field(
+        2,
+        ge=1,
+        le=10_000,
+        description="Versions of each subset that are kept, the latest included; with 1, whoever is reading the former "
+        "one loses it when the next is published.",
+    )
 
 
 class Engine(Model):
     """What the run may use. Nothing here changes a byte of the result."""
 
+    kind: Literal["local", "dask", "ray"] = Field(
+        "local",
+        description="Who scans and writes: this machine, or a Dask or Ray cluster; install git10m[dask] or [ray].",
+    )
+    address: str | None = Field(
+        None,
+        min_length=1,
+        description="Where a cluster is: tcp://host:8786 of Dask's scheduler, host:6379 or ray://host:10001 of Ray; "
+        "null: one of this machine, for the length of the run.",
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
         le=1024,
-        description="Worker processes of the scan; default: all cores.",
+        description="Worker processes; default: all cores. Of a cluster with an address: how many task runs it does at "
+        "a time; work is cut for so many.",
     )
     fetched_bytes: int = Field(
         20_000_000_000,
         ge=1,
-        description="Most bytes of fetched shards that may lie on this disk at once [bytes]; default 20 GB.",
+        description="Most bytes of fetched shards that may lie on a machine's disk at once [bytes]; default 20 GB.",
     )
+
+    @model_validator(mode="after")
+    def _addressed(self) -> Self:
+        if self.kind == "local" and self.address is not None:
+            raise ValueError(f"address: found {self.address} beside kind local; expected kind dask or ray")
+        return self
 
 
 class Recipe(Model):
@@ -293,7 +317,7 @@ class Recipe(Model):
             exclude={
                 "source": WHEREABOUTS,
                 "deduplication": {"references": {"__all__": WHEREABOUTS}},
-                "output": {"dir", "mode"},  # an index is of the same subset
+                "output": {"dir", "mode", "keep_versions"},  # an index is of the same subset
                 "workspace": True,
                 "engine": True,
             },

@@ -283,7 +283,8 @@ class PublishReport(Model):
 
     select: SelectReport
     write: WriteReport
-    directory: Location
+    directory: Location = Field(description="Where readers find it: the latest version.")
+    version: str = Field(description="The version that was published: v<number>-<key>.")
     mode: Literal["data", "index"] = Field("data", description="`index`: without data files and report.")
     reused: bool = Field(description="True when the published subset was already this one, and was left as it is.")
 
@@ -305,6 +306,18 @@ class CurateReport(Model):
     scan: ScanReport
     deduplicate: DeduplicateReport
     subsets: tuple[PublishReport, ...]
+
+    @property
+    def news(self) -> bool:
+        """False when every shard was scanned before and every subset was published as it is."""
+        return self.scan.scanned > 0 or not all(subset.reused for subset in self.subsets)
+
+    def __str__(self) -> str:
+        """Return what was done, in words."""
+        unchanged = [subset.select.subset for subset in self.subsets if subset.reused]
+        made = [f"{subset.select.subset}: {subset.select}" for subset in self.subsets if not subset.reused]
+        told = [str(self.scan), *made, *([f"unchanged: {', '.join(unchanged)}"] if unchanged else [])]
+        return f"{self.source}: {'; '.join(told)}"
 
 
 class ColumnFacts(Model):
@@ -355,6 +368,13 @@ class VerifyReport(Model):
     def sound(self) -> bool:
         """True when nothing is wrong."""
         return not self.problems
+
+    def __str__(self) -> str:
+        """Return what was found, in words: of many problems the first few."""
+        if self.sound:
+            return f"{self.directory}: sound: {self.files} files, {self.rows:,} rows kept"
+        shown = "".join(f"\n  {problem}" for problem in self.problems[:5])
+        return f"{self.directory}: not sound: {len(self.problems)} problem(s), among them:{shown}"
 
 
 def written_in_words(files: Sequence[DataFile]) -> str:

@@ -3,9 +3,11 @@
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from schemas.base import Model
+from schemas.base import Address, Model
 from schemas.licence import GIT10M_TERMS, is_git10m
 
 SourceFormat = Literal["save_to_disk", "arrow", "parquet", "webdataset", "imagefolder"]
@@ -30,10 +32,11 @@ class Columns(Model):
 class _Source(Model):
     """What any source has, and the terms that travel with it."""
 
+    kind: str  # these two first, as they are asked for first; each kind of source says more of them
+    path: str
+    name: str = Field(min_length=1, description="The source's name in manifests, cards and run names.")
     format: SourceFormat | None = Field(None, description="How it lies in its files; null: found by itself.")
     split: str = Field("train", min_length=1, description="The split to read.")
-    columns: Columns = Field(default_factory=Columns, description="The columns to read; null: found by themselves.")
-    name: str = Field(min_length=1, description="The source's name in manifests, cards and run names.")
     revision: str | None = Field(None, description="The source's revision, if it has one; recorded in the manifest.")
     licence: str | None = Field(
         None,
@@ -54,6 +57,7 @@ class _Source(Model):
         description="When a shard cannot be read: 'fail' scans the rest and publishes nothing; "
         "'publish' goes on without it and names it in the manifest.",
     )
+    columns: Columns = Field(default_factory=Columns, description="The columns to read; null: found by themselves.")
 
     @model_validator(mode="before")
     @classmethod
@@ -66,8 +70,10 @@ class _Source(Model):
 class FileSource(_Source):
     """Files: local, or on any object store that `fsspec` reads."""
 
-    kind: Literal["files"] = Field("files", description="Files; the default.")
-    path: str = Field(min_length=1, description="Folder, file or glob: a local path, or a URL as s3://bucket/folder.")
+    model_config = ConfigDict(title="Files")
+
+    kind: Literal["files"] = Field("files", description="Files; the default.", json_schema_extra={"enum": ["files"]})
+    path: Address = Field(description="Folder, file or glob: a local path, or a URL as s3://bucket/folder.")
 
     @field_validator("path", mode="before")
     @classmethod
@@ -78,7 +84,9 @@ class FileSource(_Source):
 class HubSource(_Source):
     """A data set of the Hugging Face Hub; your token is read from HF_TOKEN or the login's file, never from here."""
 
-    kind: Literal["hub"] = Field(description="A data set of the Hub.")
+    model_config = ConfigDict(title="Hugging Face Hub")
+
+    kind: Literal["hub"] = Field("hub", description="A data set of the Hub.", json_schema_extra={"enum": ["hub"]})
     path: str = Field(
         pattern=r"^[\w.-]+/[\w.-]+$", description="The data set's id: owner/name.", examples=["lcybuaa/Git-10M"]
     )
@@ -87,7 +95,15 @@ class HubSource(_Source):
     )
 
 
-Source = Annotated[FileSource | HubSource, Field(discriminator="kind")]
+class _AnyOf:
+    """Names the kinds of a union as ``anyOf`` in its schema: of a ``oneOf`` Prefect's first UI shows no form."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core)
+        return {"anyOf": schema.pop("oneOf")} | {key: schema[key] for key in schema if key != "discriminator"}
+
+
+Source = Annotated[FileSource | HubSource, Field(discriminator="kind"), _AnyOf()]
 
 
 def with_kind(source: Any) -> Any:

@@ -1,6 +1,5 @@
-"""Files, local or on an object store: that appear whole or not at all, Parquet, digests and locks."""
+"""Files, local or on an object store: that appear whole or not at all, Parquet and digests."""
 
-import fcntl
 import hashlib
 import os
 import re
@@ -19,8 +18,6 @@ import pyarrow.parquet as pq
 import xxhash
 from upath import UPath
 
-from schemas.errors import CurationError
-
 _TEMPORARY = re.compile(r"^\..+\.(?P<pid>\d+)-[0-9a-f]{8}\.tmp$")
 
 
@@ -29,14 +26,17 @@ def is_local(path: UPath) -> bool:
     return isinstance(path, Path)
 
 
-def read_parquet(path: UPath, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the Parquet file ``path``, or some ``columns`` of it; a local one is mapped into memory."""
+def read_parquet(path: UPath, columns: Sequence[str] | None = None, *, threads: bool = True) -> pa.Table:
+    """Return the Parquet file ``path``, or some ``columns`` of it; a local one is mapped into memory.
+
+    ``threads`` of Arrow's own read columns side by side: of use where one large file is read, and no others beside it.
+    """
     if is_local(path):
         # pq.read_table, which looks for a data set there, takes three times as long on small files.
         with pq.ParquetFile(str(path), memory_map=True) as file:
-            return file.read(columns=None if columns is None else list(columns))
+            return file.read(columns=None if columns is None else list(columns), use_threads=threads)
     with path.open("rb") as file:
-        return pq.read_table(file, columns=columns)
+        return pq.read_table(file, columns=columns, use_threads=threads)
 
 
 def read_parquet_metadata(path: UPath) -> pq.FileMetaData:
@@ -164,31 +164,3 @@ def ensure_writable(directory: UPath) -> None:
     except OSError as error:
         told = error.strerror or str(error)
         raise type(error)(error.errno, f"cannot write there: {told}", str(directory)) from error
-
-
-class DirectoryBusy(CurationError):
-    """Another run is writing there."""
-
-
-@contextmanager
-def exclusive(directory: UPath) -> Iterator[None]:
-    """Hold ``directory`` for the length of a ``with`` block; the lock ends with the process, however it ends.
-
-    An object store has no such lock: there, nothing is held.
-
-    Raises:
-        DirectoryBusy: if another process holds it.
-    """
-    if not is_local(directory):
-        yield
-        return
-    descriptor = os.open(str(directory), os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            told = f"{directory}: another run is writing there; run this again when it has ended"
-            raise DirectoryBusy(told) from error
-        yield
-    finally:
-        os.close(descriptor)

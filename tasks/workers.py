@@ -76,7 +76,9 @@ class Worker:
     def __init__(self) -> None:
         self._connection, theirs = _SPAWN.Pipe()
         self._beat = _SPAWN.RawArray("d", _Beat())
-        self._process = _SPAWN.Process(target=_serve, args=(theirs, self._beat))
+        # A process of somebody's pool, such as Dask's, is told to have no children. It may: they end with it.
+        multiprocessing.current_process().daemon = False
+        self._process = _SPAWN.Process(target=_serve, args=(theirs, self._beat), daemon=True)
         with _PROCESS_TABLE:
             self._process.start()
         theirs.close()  # the process has its own: when it dies, reading from it ends
@@ -230,6 +232,18 @@ class Workers:
                 self._idle.append(worker)
             else:
                 self._all.remove(worker)
+
+
+_HERE = Workers(os.cpu_count() or 1)
+"""This process's own workers, for task runs that an engine brought here; they start at the first call."""
+
+
+class OwnWorkers:
+    """A pool that travels: wherever a task run takes it, calls run in workers of that process."""
+
+    def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call ``function`` and return its result; arguments and errors as for :meth:`Workers.run`."""
+        return _HERE.run(function, *args, **kwargs)
 
 
 @contextmanager

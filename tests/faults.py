@@ -7,6 +7,7 @@ import signal
 import struct
 import threading
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,9 +19,14 @@ from schemas.reasons import Reason
 from tasks.memory import limited_memory
 from tasks.scan.decode import Decoded, ImageDefect
 from tasks.scan.isolated import IsolatedDecoder
-from tasks.workers import decoding
+from tasks.workers import OwnWorkers, decoding
 
 MIB = 2**20
+
+
+def tell_own_worker(connection: Connection, pool: OwnWorkers) -> None:
+    """Send the ids of this process and of the worker that ``pool`` has here."""
+    connection.send((os.getpid(), pool.run(os.getpid)))
 
 
 def crash() -> None:

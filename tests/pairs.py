@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from upath import UPath
 
 from schemas.recipe import Recipe, ScanSettings
 from schemas.reports import ScanReport, WriteReport
@@ -16,6 +17,7 @@ from tasks.scan.decode import decode
 from tasks.scan.shard import scan_shard
 from tasks.select.verdicts import give_verdicts
 from tasks.source.listing import shards_of
+from tasks.versions import followed
 from tasks.write.copy import copy_rows
 from tasks.write.manifest import draft_manifest
 from tasks.write.placement import place_rows
@@ -122,8 +124,14 @@ def tiny_recipe(source: Path, home: Path, **changes: Any) -> Recipe:
     return recipe_for(source, home, **{"subsets": subsets, "output": output} | changes)
 
 
-def published_files(directory: Path) -> dict[str, bytes]:
-    """Return every file of the subsets in ``directory`` but ``run.json``, which alone may tell the time."""
+def published_files(directory: UPath) -> dict[str, bytes]:
+    """Return :func:`subset_files` of the latest version of all subsets in ``directory``."""
+    links = [link for link in directory.iterdir() if not link.name.startswith(".")] if directory.is_dir() else []
+    return {f"{link.name}/{path}": data for link in links for path, data in subset_files(followed(link)).items()}
+
+
+def subset_files(directory: UPath) -> dict[str, bytes]:
+    """Return every file of the subset in ``directory`` but ``run.json``, which alone may tell the time."""
     paths = (path for path in directory.rglob("*") if path.is_file() and path.name != "run.json")
     return {path.relative_to(directory).as_posix(): path.read_bytes() for path in paths}
 

@@ -16,10 +16,11 @@ from tasks.published import NotASubset
 from tasks.select.thresholds import ColumnAbsent, NoValues
 from tasks.signals import first_row_ids, readable_shards
 from tasks.source.shards import shard_size
+from tasks.versions import Versions
 from tasks.write.manifest import draft_manifest
 from tasks.write.placement import place_rows
 from tasks.write.schema import data_schema
-from tasks.write.staging import Staging, refuse_strangers
+from tasks.write.staging import Staging
 
 _ROW_OF_TABLES = 100  # of index or rejected, about [bytes]
 _ROW_OF_TAR = 3 * (512 + 256)  # headers of three members, and what fills their last blocks, on average [bytes]
@@ -46,10 +47,9 @@ def plan_subset(
         exact: whether ``known`` and ``found`` are all that a run would know.
     """
     directory = recipe.output.dir / subset.name
-    place: Place = "there" if directory.exists() else "new"
     problems: list[str] = []
     try:
-        refuse_strangers(directory)
+        place: Place = "new" if Versions(recipe.output.dir, subset.name).latest() is None else "there"
     except NotASubset as error:
         place = "in the way"
         problems.append(str(error))

@@ -18,6 +18,11 @@ def _unheard(row: int | None) -> None:
     """Take no notice: the beat of a caller that watches nothing."""
 
 
+def digest_of(image: memoryview | None) -> bytes | None:
+    """Return the SHA-256 of an image's bytes: 32 bytes; None where there are none."""
+    return hashlib.sha256(image).digest() if image else None
+
+
 def read_images(
     images: pa.Array | pa.ChunkedArray,
     *,
@@ -52,7 +57,7 @@ def read_images(
             }
             continue
         lengths[row] = len(data)
-        hashes[row] = hashlib.sha256(data).digest()
+        hashes[row] = digest_of(data)
         beat(row)
         try:
             image = decoder(data)

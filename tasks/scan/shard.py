@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from schemas.reasons import REASONS, Reason
-from schemas.recipe import ScanSettings
+from schemas.recipe import ScanSettings, fingerprint
 from schemas.reports import QuarantinedShard, ShardReport
 from schemas.tables import SIGNALS
 from tasks.files import appearing
+from tasks.locks import claimed
 from tasks.memory import limited_memory
 from tasks.scan.decode import Decoded, decode
 from tasks.scan.facts import read_facts
@@ -38,7 +39,13 @@ Decoder = Callable[[memoryview], Decoded]
 
 
 def scan_shard(
-    shard: Shard, settings: ScanSettings, columns: Columns, workspace: UPath, *, isolated: bool = False
+    shard: Shard,
+    settings: ScanSettings,
+    columns: Columns,
+    workspace: UPath,
+    *,
+    isolated: bool = False,
+    wait: bool = True,
 ) -> ShardReport | QuarantinedShard:
     """Scan ``shard`` unless its signals are in ``workspace`` already, and return what was found.
 
@@ -51,13 +58,16 @@ def scan_shard(
         columns: column of the source that holds each fact; None: found by itself.
         workspace: where signals lie.
         isolated: whether each image is decoded in a process of its own, which may hang or crash.
+        wait: whether to wait where another process scans the shard now, of another run with the same workspace.
 
     Raises:
+        Claimed: if another process scans it, and ``wait`` is false.
         OSError: for a fault of the file system or network that may pass; the caller may retry.
     """
     try:
-        with at_hand(shard) if settings.images else nullcontext():
-            status = shard_status(shard)
+        status = shard_status(shard)
+        work = signals_path(workspace, settings, columns, fingerprint([shard.name, *map(str, status)]))
+        with claimed(workspace, str(work), wait=wait), at_hand(shard) if settings.images else nullcontext():
             content = identify(shard, settings, columns, workspace)
             signals = signals_path(workspace, settings, columns, content)
             if known := recall_content(shard, content, signals):

@@ -1,20 +1,21 @@
 """Scan as Prefect sees it: one task run for a group of shards."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from prefect import task
 from upath import UPath
 
 from schemas.recipe import ScanSettings
 from schemas.reports import QuarantinedShard, ShardReport
+from tasks.locks import Claimed
 from tasks.options import STAGE
 from tasks.scan.identity import Columns
 from tasks.scan.reuse import recall
 from tasks.scan.shard import scan_shard
-from tasks.source.read import at_hand
+from tasks.source.read import at_hand, let_go
 from tasks.source.shards import Shard, ShardUnreadable
-from tasks.workers import Pool, WorkerLost
+from tasks.workers import OwnWorkers, Pool, WorkerLost
 
 ShardOutcome = ShardReport | QuarantinedShard
 
@@ -33,26 +34,35 @@ def scan_shards(
     pool: Pool,
     done: Callable[[ShardOutcome], None],
 ) -> tuple[ShardOutcome, ...]:
-    """Scan ``shards`` one after the other in worker processes, but for those scanned before; ``done`` hears of each.
+    """Scan ``shards`` one after the other in a worker process, but for those scanned before; ``done`` hears of each.
 
     ``label`` is for the task run's name.
     """
-    outcomes = []
-    for shard in shards:
-        outcome = recall(shard, settings, columns, workspace) or _scan(shard, settings, columns, workspace, pool)
-        outcomes.append(outcome)
-        done(outcome)
-    return tuple(outcomes)
+    outcomes: dict[int, ShardOutcome] = {}
+    for wait in (False, True):  # what another run scans now comes last, and is done by then
+        for number in range(len(shards)):
+            if number in outcomes:
+                continue
+            known = recall(shards[number], settings, columns, workspace)
+            with suppress(Claimed):
+                outcome = known or _scan(shards[number], settings, columns, workspace, pool, wait=wait)
+                outcomes[number] = outcome
+                done(outcome)
+    if isinstance(pool, OwnWorkers):
+        let_go(shards)
+    return tuple(outcomes[number] for number in range(len(shards)))
 
 
-def _scan(shard: Shard, settings: ScanSettings, columns: Columns, workspace: UPath, pool: Pool) -> ShardOutcome:
+def _scan(
+    shard: Shard, settings: ScanSettings, columns: Columns, workspace: UPath, pool: Pool, *, wait: bool
+) -> ShardOutcome:
     """Scan ``shard`` in a worker process; if that is lost, once more with each image decoded in isolation."""
     try:
         with at_hand(shard) if settings.images else nullcontext():  # fetched here, while the workers decode others
             try:
-                return pool.run(scan_shard, shard, settings, columns, workspace)
+                return pool.run(scan_shard, shard, settings, columns, workspace, wait=wait)
             except WorkerLost:
-                return pool.run(scan_shard, shard, settings, columns, workspace, isolated=True)
+                return pool.run(scan_shard, shard, settings, columns, workspace, isolated=True, wait=wait)
     except WorkerLost as error:  # it is not the decoder: reading the shard itself ends the process
         return QuarantinedShard(shard=shard.name, error=f"{shard.name}: {error}")
     except ShardUnreadable as error:

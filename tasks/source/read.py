@@ -1,6 +1,6 @@
 """Read shards of any format: fetched if need be, mapped, batch by batch, in bounded memory."""
 
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from types import ModuleType
 
@@ -34,6 +34,12 @@ def at_hand(shard: Shard) -> Iterator[None]:
             with _told_of(shard):
                 lease.enter_context(shard.fetched.lease(shard.remote))
         yield
+
+
+def let_go(shards: Iterable[Shard]) -> None:
+    """Drop what was fetched of ``shards`` onto this machine and is not in use, where no flow will do so."""
+    for fetched in {shard.fetched for shard in shards if shard.fetched is not None}:
+        fetched.clear()
 
 
 def read_batches(

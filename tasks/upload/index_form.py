@@ -13,12 +13,13 @@ from upath import UPath
 
 from schemas.manifest import Manifest
 from schemas.reports import DataFile
-from schemas.tables import INDEX, REJECTED
-from tasks.files import appearing, sha256_of, write_text
+from schemas.tables import INDEX, INDEX_FILE, REJECTED, REJECTED_FILE
+from tasks.files import appearing, sha256_of
 from tasks.published import MANIFEST, NotASubset, read_manifest
 from tasks.upload.permission import INDEX_TABLES, UploadRefused, in_index_form, refuse_other_files
 from tasks.write.card import render_card
 from tasks.write.croissant import render_croissant
+from tasks.write.sealing import seal
 from tasks.write.tables import without_details, write_tables
 
 _CARD, _CROISSANT = "README.md", "croissant.json"
@@ -79,21 +80,20 @@ def _write(directory: UPath, manifest: Manifest, folder: UPath) -> Manifest:
     lacking = [name for name in INDEX_TABLES if name not in records]
     if lacking:
         raise NotASubset(f"{directory / MANIFEST}: {', '.join(lacking)}: not among its files")
-    index = _copy(directory, records["index.parquet"], folder)
-    with (folder / "index.parquet").open("rb") as opened, pq.ParquetFile(opened) as parquet:
-        _check_schema("index.parquet", parquet, INDEX)
-    rejected = _forget_details(directory, records["rejected.parquet"], folder)
+    index = _copy(directory, records[INDEX_FILE], folder)
+    with (folder / INDEX_FILE).open("rb") as opened, pq.ParquetFile(opened) as parquet:
+        _check_schema(INDEX_FILE, parquet, INDEX)
+    rejected = _forget_details(directory, records[REJECTED_FILE], folder)
     rendered = {_CARD, _CROISSANT, *INDEX_TABLES}
     carried = [file for path, file in records.items() if in_index_form(path) and path not in rendered]
     figures = [_copy(directory, file, folder) for file in carried]
     data = tuple(file for file in manifest.files if file.path.startswith("data/"))
     draft = manifest.model_copy(update={"mode": "index", "indexed": data, "files": (), "seal": ""})
-    write_text(folder / _CARD, render_card(draft, data=(index,), figures=[file.path for file in figures]))
-    write_text(folder / _CROISSANT, render_croissant(draft, data=(), tables=(index, rejected)))
-    texts = [_describe(folder, name) for name in (_CARD, _CROISSANT)]
-    complete = draft.model_copy(update={"files": (index, rejected, *texts, *figures)}).sealed()
-    write_text(folder / MANIFEST, complete.model_dump_json(indent=2) + "\n")
-    return complete
+    texts = {
+        _CARD: render_card(draft, data=(index,), figures=[file.path for file in figures]),
+        _CROISSANT: render_croissant(draft, data=(), tables=(index, rejected)),
+    }
+    return seal(folder, draft, (index, rejected, *figures), texts)
 
 
 def _copy(directory: UPath, file: DataFile, folder: UPath) -> DataFile:
@@ -129,8 +129,3 @@ def _check_schema(name: str, parquet: pq.ParquetFile, expected: pa.Schema) -> No
 def _check_digest(found: str, file: DataFile) -> None:
     if found != file.sha256:
         raise NotASubset(f"{file.path}: found SHA-256 {found}, expected {file.sha256}: it was changed")
-
-
-def _describe(folder: UPath, name: str) -> DataFile:
-    path = folder / name
-    return DataFile(path=name, rows=None, byte_length=path.stat().st_size, sha256=sha256_of(path))

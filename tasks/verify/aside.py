@@ -1,6 +1,5 @@
 """What data files hold beside the images, laid aside in the order of the source: a shard's rows are had at once."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from upath import UPath
 
+from tasks.scan.images import digest_of
 from tasks.source.columns import IMAGE
 from tasks.source.formats.mapped import opened
 from tasks.verify.data import Sample, read_samples, rows_by_file
@@ -161,7 +161,7 @@ class Aside:
 
 
 def _digests(views: Iterable[memoryview | None]) -> pa.FixedSizeBinaryArray:
-    return pa.array([hashlib.sha256(view).digest() if view else None for view in views], pa.binary(32))
+    return pa.array([digest_of(view) for view in views], pa.binary(32))
 
 
 def _differing(one: pa.ChunkedArray, other: pa.ChunkedArray) -> Iterator[int]:

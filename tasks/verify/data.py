@@ -1,6 +1,5 @@
 """The rows of a subset's data files, read again: Parquet row group by row group, tars sample by sample."""
 
-import hashlib
 import json
 import re
 import tarfile
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from schemas.reports import DataFile
 from schemas.tables import FACT_COLUMNS
 from tasks.scan.facts import caption_hashes, read_identity
-from tasks.scan.images import byte_views
+from tasks.scan.images import byte_views, digest_of
 from tasks.source.columns import IMAGE, Layout, facts
 from tasks.source.formats.mapped import opened
 from tasks.verify.faults import UNREADABLE, Faults, schema_faults
@@ -113,7 +112,7 @@ def _compare(some: Some, places: list[int], row_ids: list[int], digests: list[by
             faults.add("another row", f"{where}: found row id {some.row_ids[place]}")
         if some.views is not None:
             view = some.views[place]
-            if (hashlib.sha256(view).digest() if view else None) != digest:
+            if digest_of(view) != digest:
                 faults.add("another image", f"{where}: the image is not the one in index.parquet")
 
 

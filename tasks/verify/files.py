@@ -1,6 +1,5 @@
 """The files of a subset: which are there, and whether they hold the bytes that the manifest says."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from upath import UPath
 from schemas.manifest import Manifest
 from schemas.reports import DataFile
 from schemas.tables import INDEX_FILE, REJECTED_FILE
-from tasks.files import is_local
+from tasks.files import is_local, sha256_of
 from tasks.published import MANIFEST, RUN
 
 _ALWAYS = (INDEX_FILE, REJECTED_FILE, "README.md", "croissant.json")
@@ -66,8 +65,7 @@ def check_bytes(path: Path, file: DataFile) -> list[str]:
         size = path.stat().st_size
         if size != file.byte_length:
             return [f"{file.path}: found {size:,} bytes, expected {file.byte_length:,}"]
-        with path.open("rb", buffering=0) as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         return [f"{file.path}: {error}"]
     return [] if found == file.sha256 else [f"{file.path}: found SHA-256 {found}, expected {file.sha256}"]

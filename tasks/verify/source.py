@@ -1,6 +1,5 @@
 """Hold a subset against the source that it was made of: every column of every kept row, bit for bit."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from schemas.errors import CurationError
 from schemas.manifest import Manifest
 from schemas.tables import INDEX, INDEX_FILE
 from tasks.files import read_parquet
+from tasks.scan.images import digest_of
 from tasks.source.again import count_rows
 from tasks.source.columns import IMAGE
 from tasks.source.read import at_hand
@@ -124,5 +124,5 @@ def _compare_images(
     images: pa.ChunkedArray, digests: pa.FixedSizeBinaryArray, names: list[str], faults: Faults
 ) -> None:
     for view, digest, name in zip(image_views(images), digests.to_pylist(), names, strict=True):
-        if (hashlib.sha256(view).digest() if view else None) != digest:
+        if digest_of(view) != digest:
             faults.add("another image", f"{name}: the image is not the one in {INDEX_FILE}")

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from upath import UPath
 
+from schemas.errors import CurationError
 from schemas.manifest import Manifest
 from schemas.reports import DataFile, VerifyReport
 from schemas.tables import INDEX, INDEX_FILE, REJECTED, REJECTED_FILE
@@ -23,6 +24,10 @@ from tasks.verify.files import at_hand, check_bytes, check_listing, present_file
 from tasks.verify.promises import Promises, check_places, check_promises
 from tasks.verify.tables import check_counts, check_keepers, check_manifest, check_rows
 from tasks.write.schema import DataSchema
+
+
+class NotSound(CurationError):
+    """A subset is not what its manifest says; the message names files and rows."""
 
 
 def verify(directory: UPath, *, threads: int | None = None) -> VerifyReport:

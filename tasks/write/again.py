@@ -44,16 +44,13 @@ def parts_of(index: pa.Table, manifest: Manifest, shards: Sequence[Shard]) -> li
     known = {file.path: file.image_bytes for file in (*manifest.files, *manifest.indexed)}
     means = [shard.byte_length // max(shard.rows, 1) for shard in manifest.source.shards]
     plans = []
-    for number, path in enumerate(placement.files):
-        row_ids = placement.rows[placement.edges[number] : placement.edges[number + 1]]
-        order = np.argsort(row_ids)
-        row_ids = row_ids[order]
+    for path, row_ids, places in placement.by_file():
         edges = np.searchsorted(row_ids, rows.starts)
         parts = []
         reckoned = 0
         for shard in np.flatnonzero(np.diff(edges)).tolist():
             here = slice(edges[shard], edges[shard + 1])
-            parts.append(rows.part(shard, readers[shard], layouts[shard], row_ids[here], order[here]))
+            parts.append(rows.part(shard, readers[shard], layouts[shard], row_ids[here], places[here]))
             reckoned += means[shard] * len(row_ids[here])
         image_bytes = known.get(path)
         plans.append(FilePlan(path, tuple(parts), reckoned if image_bytes is None else image_bytes))

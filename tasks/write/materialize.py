@@ -1,6 +1,5 @@
 """Complete a subset that was made again from its index."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +10,14 @@ from schemas.errors import CurationError
 from schemas.manifest import Manifest
 from schemas.reports import DataFile
 from schemas.tables import INDEX_FILE, REJECTED_FILE
-from tasks.files import sha256_of, write_bytes, write_text
+from tasks.files import write_bytes
 from tasks.options import STAGE
-from tasks.published import MANIFEST, RUN
+from tasks.published import MANIFEST
 from tasks.verify.subset import verify
 from tasks.write.card import render_card
 from tasks.write.croissant import render_croissant
 from tasks.write.manifest import versions
+from tasks.write.sealing import seal
 from tasks.write.staging import Staging
 
 TABLES = (INDEX_FILE, REJECTED_FILE)
@@ -64,11 +64,16 @@ def _require_sound(folder: UPath) -> None:
 
 @task(name="publish", task_run_name="publish {index.subset}", **STAGE)
 def publish_again(
-    index: Manifest, directory: UPath, files: tuple[DataFile, ...], staging: Staging, run: dict[str, Any]
+    index: Manifest,
+    directory: UPath,
+    files: tuple[DataFile, ...],
+    staging: Staging,
+    keep_versions: int,
+    run: dict[str, Any],
 ) -> UPath:
     """Complete the staged subset with what ``directory`` has beside data files, and publish it; return its folder."""
-    if staging.published():  # by an attempt that failed after it
-        return staging.final
+    if staging.complete():  # by an attempt that failed after it
+        return staging.publish(keep_versions)
     draft, folder = as_data(index), staging.subset
     carried = [file for file in index.files if file.path in TABLES or file.path.startswith("figures/")]
     for file in carried:
@@ -79,16 +84,7 @@ def publish_again(
         "README.md": render_card(draft, files, figures),
         "croissant.json": render_croissant(draft, files, tables),
     }
-    for name, text in texts.items():
-        write_text(folder / name, text)
-    write_text(folder / RUN, json.dumps(run, indent=2, sort_keys=True) + "\n")
-    made = [
-        DataFile(path=name, rows=None, byte_length=(folder / name).stat().st_size, sha256=sha256_of(folder / name))
-        for name in texts
-    ]
-    manifest = draft.model_copy(update={"files": (*files, *carried, *made)}).sealed()
-    write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    seal(folder, draft, (*files, *carried), texts, run)
     if not draft.recipe["scan"]["images"]:  # no digest tells that the rows are the same: names and places have to
         _require_sound(folder)
-    staging.publish()
-    return staging.final
+    return staging.publish(keep_versions)

@@ -1,6 +1,7 @@
 """Where each kept row goes: which data file, and which place in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -36,6 +37,12 @@ class Placement(NamedTuple):
         by_place = np.lexsort([index["file_row"].to_numpy(), number])
         edges = np.concatenate([[0], np.cumsum(np.bincount(number, minlength=len(names)))])
         return cls(tuple(names[at] for at in order), index["row_id"].to_numpy()[by_place], edges.astype(np.int64))
+
+    def by_file(self) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield each file's path, its row ids in ascending order, and beside them their places in the file."""
+        for path, (begin, end) in zip(self.files, pairwise(self.edges), strict=True):
+            order = np.argsort(self.rows[begin:end])
+            yield path, self.rows[begin:end][order], order
 
     def columns(self) -> tuple[pa.Array, pa.Array]:
         """Return ``file`` and ``file_row`` of the kept rows in ascending order of their row ids."""

@@ -49,10 +49,7 @@ def plan_files(shards: Sequence[Shard], scan: ScanReport, placement: Placement, 
     levels = pc.fill_null(signals["z"], 0).to_numpy()
     means = [shard.byte_length // max(shard.rows, 1) for shard in scan.shards]
     plans = []
-    for number, path in enumerate(placement.files):
-        row_ids = placement.rows[placement.edges[number] : placement.edges[number + 1]]
-        order = np.argsort(row_ids)
-        row_ids = row_ids[order]
+    for path, row_ids, places in placement.by_file():
         parts = []
         done = size = 0
         for index, within in by_shard(scan, row_ids):
@@ -62,7 +59,7 @@ def plan_files(shards: Sequence[Shard], scan: ScanReport, placement: Placement, 
                     readers[index],
                     int(starts[index]),
                     within - starts[index],
-                    order[done : done + len(within)],
+                    places[done : done + len(within)],
                     levels[within],
                     sha256.take(pa.array(within)) if images else None,
                     report.layout,

@@ -1,6 +1,5 @@
 """Read the planned rows of a shard, in the schema of the data files, each image checked against what was scanned."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import CurationError
 from tasks.scan.identity import shard_status
-from tasks.scan.images import byte_views
+from tasks.scan.images import byte_views, digest_of
 from tasks.source.columns import IMAGE, Layout, facts
 from tasks.source.read import take_rows
 from tasks.source.shards import Shard, ShardUnreadable
@@ -121,7 +120,7 @@ def check_images(
         SourceChanged: naming the first row whose image is another one.
     """
     for at, (data, digest) in enumerate(zip(image_views(images), digests.to_pylist(), strict=True)):
-        found = hashlib.sha256(data).digest() if data else None
+        found = digest_of(data)
         if found != digest:
             shard, row = row_of(at)
             raise SourceChanged(

@@ -1,6 +1,5 @@
 """Write as Prefect sees it: task runs that copy rows, and one that completes and publishes a subset."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,17 +11,17 @@ from schemas.recipe import Output
 from schemas.reports import DataFile, ScanReport, SelectReport, WriteReport
 from schemas.subset import Subset
 from schemas.tables import INDEX_FILE, REJECTED_FILE
-from tasks.files import sha256_of, write_bytes, write_text
 from tasks.options import STAGE
-from tasks.published import MANIFEST, RUN
+from tasks.source.read import let_go
 from tasks.source.shards import Shard
-from tasks.workers import Pool
+from tasks.workers import OwnWorkers, Pool
 from tasks.write.card import render_card
 from tasks.write.copy import copy_rows
 from tasks.write.croissant import render_croissant
 from tasks.write.placement import Placement
 from tasks.write.plan import FilePlan, ShardRows
 from tasks.write.schema import DataSchema
+from tasks.write.sealing import seal
 from tasks.write.shuffle import lay_aside
 from tasks.write.staging import Staging
 from tasks.write.tables import write_index, write_rejected
@@ -48,11 +47,12 @@ class Making(NamedTuple):
 )
 def lay_rows_aside(
     parts: tuple[ShardRows, ...], label: str, target: DataSchema, folder: UPath, pool: Pool, done: Callable[[int], None]
-) -> None:
-    """Lay the kept rows of some shards aside, from where they can be read in any order; ``done`` hears of how many."""
+) -> tuple[int, ...]:
+    """Lay the kept rows of some shards aside, from where they can be read in any order; return how many of each."""
     for part in parts:
         pool.run(lay_aside, part, target, folder)
         done(len(part.rows))
+    return tuple(len(part.rows) for part in parts)
 
 
 @task(
@@ -70,9 +70,9 @@ def write_data(
     pool: Pool,
     done: Callable[[DataFile], None],
 ) -> tuple[DataFile, ...]:
-    """Write the data files of ``plans`` in worker processes, but for those an earlier run finished.
+    """Write the data files of ``plans`` in a worker process, but for those an earlier run finished.
 
-    ``label`` is for the task run's name.
+    ``label`` is for the task run's name; ``done`` hears of each file.
     """
     files = []
     for plan in plans:
@@ -82,6 +82,8 @@ def write_data(
             staging.record(file)
         files.append(file)
         done(file)
+    if isinstance(pool, OwnWorkers):
+        let_go(part.shard for plan in plans for part in plan.parts)
     return tuple(files)
 
 
@@ -96,18 +98,18 @@ def publish(making: Making, data: WriteReport, run: dict[str, Any]) -> UPath:
 
 
 def complete(making: Making, data: WriteReport, run: dict[str, Any]) -> UPath:
-    """Write all that a subset holds beside its data files, the manifest last, and rename the subset into place.
+    """Write all that a subset holds beside its data files, the manifest last, and make it the latest version.
 
     Returns:
-        The subset's folder.
+        The folder where readers find it.
     """
     from tasks.report.page import render  # matplotlib takes a second to import
     from tasks.report.samples import figure_data, gather
     from tasks.write.figures import draw_figures
 
     draft, staging, scan, verdicts = making.draft, making.staging, making.scan, making.selected.verdicts
-    if staging.published():  # by an attempt that failed after it
-        return staging.final
+    if staging.complete():  # by an attempt that failed after it
+        return staging.publish(making.output.keep_versions)
     folder = staging.subset
     full = draft.mode == "data"
     index = write_index(scan, verdicts, making.placement, folder / INDEX_FILE)
@@ -119,18 +121,6 @@ def complete(making: Making, data: WriteReport, run: dict[str, Any]) -> UPath:
     }
     if full:  # it shows pictures and captions
         texts["report.html"] = render(gather(draft, making.shards, scan, verdicts))
-    for name, image in figures.items():
-        write_bytes(folder / name, image)
-    for name, text in texts.items():
-        write_text(folder / name, text)
-    write_text(folder / RUN, json.dumps(run, indent=2, sort_keys=True) + "\n")
-    others = [_describe(folder, name) for name in sorted({*figures, *texts})]
-    manifest = draft.model_copy(update={"files": (*data.files, index, rejected, *others)}).sealed()
-    write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-    staging.publish()
-    return staging.final
-
-
-def _describe(folder: UPath, name: str) -> DataFile:
-    path = folder / name
-    return DataFile(path=name, rows=None, byte_length=path.stat().st_size, sha256=sha256_of(path))
+    others: dict[str, str | bytes] = {**figures, **texts}
+    seal(folder, draft, (*data.files, index, rejected), {name: others[name] for name in sorted(others)}, run)
+    return staging.publish(making.output.keep_versions)

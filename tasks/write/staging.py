@@ -1,4 +1,4 @@
-"""Where a subset is built, out of readers' sight, and how it takes its place in one rename."""
+"""A version of a subset in the making: resumed where a killed run left it, complete with its manifest, published."""
 
 import re
 from contextlib import suppress
@@ -11,44 +11,47 @@ from schemas.manifest import Manifest
 from schemas.recipe import fingerprint
 from schemas.reports import DataFile
 from tasks.files import is_local, remove, sweep, write_text
-from tasks.published import MANIFEST, RUN, NotASubset, OtherVersion, read_manifest
-
-_PUBLISHING = ".publishing"
-"""Marks a folder of an object store into which a subset is being copied: what lies there is ours, and not complete."""
+from tasks.published import NotASubset, read_manifest
+from tasks.versions import Versions
 
 
 class Staging:
-    """The folder of one subset in the making, ``<output>/.staging/<subset>-<key>``.
+    """The folder of one version, ``subset``, and ``<output>/.staging/<subset>-<key>``, which tells what is done of it.
 
-    The key says what is being built, so a killed run's files serve the next run of the same recipe and no other.
+    The key says what is being built, so a killed run's files serve the next run of the same recipe and no other. No
+    link leads to the version until it is published, and without a manifest it is no subset.
     """
 
     def __init__(self, output: UPath, draft: Manifest):
         self._draft = draft
-        self.key = f"{draft.subset}-{fingerprint(draft.model_dump(mode='json'))[:16]}"
+        self._versions = Versions(output, draft.subset)
+        key = fingerprint(draft.model_dump(mode="json"))[:16]
+        self.name = draft.subset
+        self.key = f"{draft.subset}-{key}"
         self.folder = output / ".staging" / self.key
-        self.subset = self.folder / "subset"
-        self.final = output / draft.subset
+        self.subset = self._versions.place(key)
 
-    def published(self) -> bool:
-        """Return whether the subset in place is this one already, with all its files.
-
-        Raises:
-            NotASubset: if a folder without a manifest is in the way.
-        """
-        if not self.final.exists() or (self.final / _PUBLISHING).exists():
-            return False
+    def complete(self) -> bool:
+        """Return whether the version is there, with all its files."""
         try:
-            manifest = read_manifest(self.final)
-        except OtherVersion:
+            manifest = read_manifest(self.subset)
+        except NotASubset:
             return False
         same = manifest.model_copy(update={"files": (), "seal": ""}) == self._draft
-        return same and not missing_files(self.final, manifest)
+        return same and not missing_files(self.subset, manifest)
+
+    def published(self) -> bool:
+        """Return whether the latest version is this one, with all its files.
+
+        Raises:
+            NotASubset: if something that is no subset is in the way.
+        """
+        return self._versions.latest() == self.subset and self.complete()
 
     def open(self) -> None:
         """Make the folder, and remove what killed runs left half-written in it."""
         (self.subset / "data" if self._draft.mode == "data" else self.subset).mkdir(parents=True, exist_ok=True)
-        for folder in (self.subset, self.subset / "data", self.folder):
+        for folder in (self.subset, self.subset / "data", self.folder, self._versions.link.parent):
             sweep(folder)
 
     def finished(self, path: str) -> DataFile | None:
@@ -67,42 +70,39 @@ class Staging:
     def _record(self, path: str) -> UPath:
         return self.folder / "records" / f"{PurePosixPath(path).name}.json"
 
-    def publish(self) -> None:
-        """Put the finished subset in its place; an older one of the same name gives way, and is then removed."""
+    def publish(self, keep_versions: int) -> UPath:
+        """Make the complete version the latest, and remove those that are not kept; return where readers find it.
+
+        Args:
+            keep_versions: versions of the subset that are kept, this one included.
+        """
         if missing := missing_files(self.subset, read_manifest(self.subset)):
             raise NotASubset(f"{self.subset}: {', '.join(missing)} missing; a subset is published whole or not at all")
-        if is_local(self.final):
-            former = self.folder / "former"
-            if self.final.exists():
-                remove(former)  # left by a run that was killed
-                self.final.rename(former)
-            self.subset.rename(self.final)
-        else:
-            self._copy_into_place()
+        self._versions.point_to(self.subset)
+        self._versions.prune(keep_versions)
         self.clear()
+        return self.directory
 
-    def _copy_into_place(self) -> None:
-        """Publish where no folder can be renamed: without a manifest it is no subset; that goes first, comes last."""
-        marker = self.final / _PUBLISHING
-        marker.write_bytes(b"")
-        (self.final / MANIFEST).unlink(missing_ok=True)
-        former = [path for path in self.final.rglob("*") if path.is_file() and path != marker]
-        for path in former:
-            path.unlink()
-        names = sorted(file.path for file in read_manifest(self.subset).files)
-        for name in (*names, RUN, MANIFEST):
-            self.final.fs.copy((self.subset / name).path, (self.final / name).path)
-        marker.unlink()
+    @property
+    def directory(self) -> UPath:
+        """Where readers find the published version: by the link, where that is one that every program follows."""
+        link = self._versions.link
+        return link if link.is_dir() else self.subset
 
     def clear(self) -> None:
-        """Remove what this and other recipes left staged for a subset of this name; what cannot go may stay."""
+        """Remove what this and other recipes noted of unfinished versions of the subset; what cannot go may stay."""
         staged = self.folder.parent
         for folder in list(staged.iterdir()) if staged.is_dir() else ():
-            if re.fullmatch(rf"{self._draft.subset}-[0-9a-f]{{16}}", folder.name):
+            if re.fullmatch(rf"{self.name}-[0-9a-f]{{16}}", folder.name):
                 remove(folder)
         if is_local(staged):
             with suppress(OSError):  # other subsets are in the making
                 staged.rmdir()
+
+    def give_up(self) -> None:
+        """Remove the unfinished version."""
+        remove(self.subset)
+        self.clear()
 
 
 def missing_files(directory: UPath, manifest: Manifest) -> list[str]:
@@ -110,10 +110,3 @@ def missing_files(directory: UPath, manifest: Manifest) -> list[str]:
     sizes = {file.path: file.byte_length for file in manifest.files}
     paths = {name: directory / name for name in sizes}
     return [name for name, path in paths.items() if not (path.is_file() and path.stat().st_size == sizes[name])]
-
-
-def refuse_strangers(directory: UPath) -> None:
-    """Raise :class:`NotASubset` if ``directory`` exists and is no subset: it would be in the way of one."""
-    if directory.exists() and not (directory / _PUBLISHING).exists():
-        with suppress(OtherVersion):  # it gives way like any former version
-            read_manifest(directory)

@@ -42,7 +42,7 @@ def test_curate_prints_the_funnel_and_where_things_lie(source: Path, tmp_path: P
     again = run("curate", recipe, "--set", "subsets.1.caption_words.min=12")
     assert again.exit_code == 0
     assert "scanned 0, reused all 5 shards" in again.output
-    assert "clean (unchanged)" in again.output
+    assert "clean: v1 (unchanged)" in again.output
 
 
 def test_verify_says_sound_or_what_is_wrong(curated: CurateReport, tmp_path: Path) -> None:

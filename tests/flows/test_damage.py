@@ -64,7 +64,7 @@ def test_a_shard_that_changes_between_scan_and_write_is_quarantined(
     monkeypatch.setattr(flows.curate, "deduplicate", change_then_deduplicate)
     with pytest.raises(ShardsQuarantined, match=f"{victim.name}: its file was written to since it was scanned"):
         curate(recipe)
-    assert [path.name for path in (tmp_path / "subsets").iterdir() if path.name != ".staging"] == []
+    assert [path.name for path in (tmp_path / "subsets").iterdir() if not path.name.startswith(".")] == []
     victim.path.write_bytes(whole)
     [subset] = curate(allowing(recipe)).subsets
     assert subset.select.kept == 8

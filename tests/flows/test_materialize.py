@@ -7,18 +7,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pairs import pair, publish_one, published_files, recipe_for, write_tree
+from pairs import pair, publish_one, recipe_for, subset_files, write_tree
 from upath import UPath
 
 from flows.curate import curate
-from flows.materialize import NotSound, materialize
+from flows.materialize import materialize
 from schemas.materialization import Materialization
 from schemas.reports import DataFile
 from tasks.published import NotASubset, read_manifest
 from tasks.source.listing import shards_of
 from tasks.source.read import read_batches
 from tasks.source.shards import SourceError
-from tasks.verify.subset import verify
+from tasks.verify.subset import NotSound, verify
 from tasks.write.again import AnotherSource
 from tasks.write.materialize import NotTheSame
 from tasks.write.rows import SourceChanged
@@ -72,7 +72,7 @@ def test_an_index_and_a_copy_of_the_source_give_the_same_bytes(
     shutil.copytree(origin, copy)
     made = again(index, copy, tmp_path / "c")
 
-    theirs, ours = published_files(original), published_files(made)
+    theirs, ours = subset_files(original), subset_files(made)
     assert len([name for name in theirs if name.startswith("data/")]) >= 4
     differing = {name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name)}
     # Of a report there is no index, and what was found in rejected rows may quote a caption.
@@ -83,14 +83,14 @@ def test_an_index_and_a_copy_of_the_source_give_the_same_bytes(
     assert len({manifest["recipe_sha256"] for manifest in manifests}) == 1
     assert [manifest["mode"] for manifest in manifests] == ["data", "index", "data"]
     # Once more, from what was made: it is there already.
-    before = published_files(made)
+    before = subset_files(made)
     assert again(index, copy, tmp_path / "c") == made
-    assert published_files(made) == before
+    assert subset_files(made) == before
 
 
 def test_no_image_and_no_caption_is_in_an_index(origin: Path, tmp_path: Path, prefect_server: None) -> None:
     index = curated(origin, tmp_path, mode="index")
-    files = published_files(index)
+    files = subset_files(index)
     assert not [name for name in files if name.startswith(("data", "report"))]
     tables = [pq.read_table(index / name) for name in ("index.parquet", "rejected.parquet")]
     assert tables[1]["detail"].null_count == len(tables[1]) > 5

@@ -15,8 +15,10 @@ from flows.curate import curate
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport
 from schemas.source import HubSource
+from tasks.published import read_manifest
 from tasks.source.shards import SourceError
 from tasks.verify.subset import verify
+from tasks.versions import followed
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +34,6 @@ def expected(tree: Path, tmp_path_factory: pytest.TempPathFactory, prefect_serve
     home = tmp_path_factory.mktemp("local")
     curate(tiny_recipe(tree, home))
     return published_files(home / "subsets")
-
-
-def files_in(folder: UPath) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def without_pictures(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -68,7 +65,7 @@ def test_everything_on_s3(
     recipe = tiny_recipe(f"{url}/tiny", tmp_path, **recipe_at(url))
     report = curate(recipe)
     assert report.scan.scanned == 3
-    found = files_in(UPath(f"{url}/subsets"))
+    found = published_files(UPath(f"{url}/subsets"))
     assert without_pictures(found) == without_pictures(expected)
     assert [verify(subset.directory).problems for subset in report.subsets] == [(), ()]
     assert not list((tmp_path / "cache").rglob("*.arrow")), "fetched shards were left on the disk"
@@ -80,7 +77,8 @@ def test_everything_on_s3(
     assert changed.subsets[0].select.kept == 0
     assert verify(changed.subsets[0].directory).problems == ()
     names = {path.name for path in UPath(f"{url}/subsets").iterdir()}
-    assert names == {"clean", "high-quality"}
+    assert names == {".versions", "clean", "high-quality"}
+    assert read_manifest(report.subsets[0].directory).funnel.kept > 0, "the former version is kept"
 
 
 @pytest.mark.slow
@@ -91,14 +89,13 @@ def test_a_publication_on_s3_that_was_killed_is_made_again(
     url = f"s3://{s3.bucket}"
     recipe = tiny_recipe(tree, tmp_path, output={"dir": f"{url}/subsets", "shard_bytes": 80_000})
     curate(recipe)
-    clean = UPath(f"{url}/subsets/clean")
-    (clean / ".publishing").write_bytes(b"")  # as a killed copy leaves it
-    (clean / "manifest.json").unlink()
+    clean = followed(UPath(f"{url}/subsets/clean"))
+    (clean / "manifest.json").unlink()  # as a killed run leaves it
     (clean / "index.parquet").unlink()
     assert not verify(clean).sound
     report = curate(recipe)
     assert [subset.reused for subset in report.subsets] == [False, True]
-    assert files_in(UPath(f"{url}/subsets")) == expected  # a local source: the same pictures as well
+    assert published_files(UPath(f"{url}/subsets")) == expected  # a local source: the same pictures as well
 
 
 def test_everything_in_memory(
@@ -107,7 +104,7 @@ def test_everything_in_memory(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     upload(tree, "memory://places/tiny")
     curate(tiny_recipe("memory://places/tiny", tmp_path, **recipe_at("memory://places")))
-    assert without_pictures(files_in(UPath("memory://places/subsets"))) == without_pictures(expected)
+    assert without_pictures(published_files(UPath("memory://places/subsets"))) == without_pictures(expected)
     fsspec.filesystem("memory").rm("/places", recursive=True)
 
 

@@ -1,5 +1,6 @@
 import gc
 import math
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import faults
 import pytest
 
-from tasks.workers import Worker, WorkerLost, Workers, WorkersClosed, decoding, workers
+from tasks.workers import OwnWorkers, Worker, WorkerLost, Workers, WorkersClosed, decoding, workers
 
 
 def test_results_and_errors_come_back() -> None:
@@ -204,6 +205,21 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path, work: str) -> N
         time.sleep(0.2)  # it is at work now
         parent.send_signal(signal.SIGKILL)
     _wait_until(lambda: not Path(f"/proc/{worker}").exists() or _state(worker) == "Z")
+
+
+def test_a_pool_that_travels_opens_workers_of_whatever_process_it_comes_to() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    context = multiprocessing.get_context("spawn")
+    daemon = context.Process(target=faults.tell_own_worker, args=(theirs, OwnWorkers()), daemon=True)
+    daemon.start()  # a process of a pool, such as Dask's, is such a daemon, and may by itself have no children
+    told = ours.recv() if ours.poll(20) else None
+    assert told is not None
+    parent, worker = told
+    assert parent == daemon.pid
+    assert worker != parent
+    daemon.join(10)
+    assert daemon.exitcode == 0, "it waited for its worker"
+    _wait_until(lambda: not Path(f"/proc/{worker}").exists())
 
 
 def _only_process(pool: Workers) -> int:

@@ -3,15 +3,17 @@
 import sys
 from pathlib import Path
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 from faults import many_scans
 from pairs import pair, recipe_for, write_tree
+from s3server import S3Server
 
 from schemas.reports import QuarantinedShard, ShardReport
 from tasks.scan.stage import ShardOutcome, scan_shards
 from tasks.source.listing import shards_of
-from tasks.workers import workers
+from tasks.workers import OwnWorkers, workers
 
 _FAULTY_DECODER = """
 import os, signal
@@ -100,3 +102,23 @@ def test_a_shard_that_kills_whoever_reads_it_is_quarantined_and_the_others_are_s
     assert (one.rows, three.rows) == (3, 3)
     assert isinstance(two, QuarantinedShard)
     assert two.error == "data-00001-of-00003.arrow: a worker process ended while it ran scan_shard: SIGBUS"
+
+
+@pytest.mark.slow
+def test_what_an_engine_fetched_is_dropped_where_no_flow_clears_up(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = write_tree(tmp_path / "tree", [pair(seed) for seed in range(6)])
+    url = f"s3://{s3.bucket}/tiny"
+    filesystem, root = fsspec.core.url_to_fs(url)
+    filesystem.put(f"{tree}/", f"{root}/", recursive=True)
+    for name, travels, left in (("flow", False, 2), ("engine", True, 0)):
+        recipe = recipe_for(url, tmp_path / name)
+        with workers(1) as pool:
+            monkeypatch.setattr("tasks.workers._HERE", pool)
+            outcomes = scan_shards.fn(
+                shards_of(recipe), "all", recipe.scan, recipe.source.columns.model_dump(), recipe.workspace,
+                OwnWorkers() if travels else pool, lambda outcome: None,
+            )  # fmt: skip
+        assert [type(outcome) for outcome in outcomes] == [ShardReport, ShardReport]
+        assert len(list((tmp_path / name / "workspace" / "fetched").glob("[!.]*.arrow"))) == left

@@ -16,92 +16,117 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return publish_one(recipe_for(write_tree(home / "source", [pair(seed) for seed in range(4)]), home))
 
 
+def stage(published: Path, output: Path, **changes: object) -> Staging:
+    draft = read_manifest(published).model_copy(update={"files": (), "seal": "", **changes})
+    staging = Staging(output, draft)
+    staging.open()
+    return staging
+
+
 def fill(staging: Staging, published: Path) -> None:
     shutil.copytree(published, staging.subset, dirs_exist_ok=True)
 
 
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
 def test_a_finished_file_is_known_until_it_changes(published: Path, tmp_path: Path) -> None:
-    staging = Staging(tmp_path, read_manifest(published))
-    staging.open()
+    staging = stage(published, tmp_path)
     path = "data/train-00000-of-00001.parquet"
     assert staging.finished(path) is None
     (staging.subset / path).write_bytes(b"12345")
     file = DataFile(path=path, rows=1, byte_length=5, sha256="0" * 64, image_bytes=2)
     staging.record(file)
-    assert Staging(tmp_path, read_manifest(published)).finished(path) == file
+    assert stage(published, tmp_path).finished(path) == file
     (staging.subset / path).write_bytes(b"123")
     assert staging.finished(path) is None
 
 
 def test_other_content_is_staged_elsewhere(published: Path, tmp_path: Path) -> None:
-    manifest = read_manifest(published)
-    other = manifest.model_copy(update={"recipe_sha256": "0"})
-    assert Staging(tmp_path, manifest).subset != Staging(tmp_path, other).subset
+    assert stage(published, tmp_path).subset != stage(published, tmp_path, recipe_sha256="0").subset
 
 
 def test_a_subset_without_manifest_is_never_published(published: Path, tmp_path: Path) -> None:
-    staging = Staging(tmp_path, read_manifest(published))
-    staging.open()
+    staging = stage(published, tmp_path)
     with pytest.raises(NotASubset, match=r"no manifest\.json"):
-        staging.publish()
-    assert not staging.final.exists()
+        staging.publish(1)
+    assert not (tmp_path / "clean").exists()
 
 
-def test_an_older_subset_gives_way_whole(published: Path, tmp_path: Path) -> None:
-    manifest = read_manifest(published)
-    (tmp_path / "clean").mkdir()
-    (tmp_path / "clean" / "manifest.json").write_text("old")
-    (tmp_path / "clean" / "old.txt").touch()
-    staging = Staging(tmp_path, manifest)
-    staging.open()
-    fill(staging, published)
-    staging.publish()
-    names = {path.name for path in (tmp_path / "clean").iterdir()}
-    assert "manifest.json" in names
-    assert "old.txt" not in names
-    assert [path.name for path in tmp_path.iterdir()] == ["clean"]
-
-
-def test_a_publication_that_stopped_between_its_two_renames_is_completed(published: Path, tmp_path: Path) -> None:
-    staging = Staging(tmp_path, read_manifest(published))
-    staging.open()
-    fill(staging, published)
-    (staging.subset.parent / "former").mkdir()  # the old subset was moved away, the new one not yet in place
-    assert not staging.published()
-    staging.open()
-    staging.publish()
-    assert [path.name for path in tmp_path.iterdir()] == ["clean"]
+def test_a_new_version_takes_the_place_of_the_former_which_is_kept_or_not(published: Path, tmp_path: Path) -> None:
+    for number, kept in ((1, 2), (2, 2), (3, 1)):
+        staging = stage(published, tmp_path, recipe_sha256=str(number))
+        fill(staging, published)
+        former = (tmp_path / "clean").resolve()
+        assert staging.publish(kept) == tmp_path / "clean"
+        assert (tmp_path / "clean").resolve() == staging.subset
+        assert former.exists() == (kept == 2)
+    assert names(tmp_path) == {".versions", "clean"}
+    assert [path.name[:3] for path in (tmp_path / ".versions" / "clean").iterdir()] == ["v3-"]
     assert verify(tmp_path / "clean").sound
+
+
+def test_a_former_version_that_is_asked_for_again_is_the_latest_again(published: Path, tmp_path: Path) -> None:
+    one = stage(published, tmp_path)
+    fill(one, published)
+    one.publish(2)
+    other = stage(published, tmp_path, recipe_sha256="1")
+    fill(other, published)
+    other.publish(2)
+    again = stage(published, tmp_path)
+    assert again.subset == one.subset
+    assert again.complete()
+    assert not again.published()
+    again.publish(2)
+    assert again.published()
+    assert len(names(tmp_path / ".versions" / "clean")) == 2
+
+
+def test_a_plain_folder_of_a_former_release_becomes_a_version(published: Path, tmp_path: Path) -> None:
+    (tmp_path / "clean").mkdir()
+    (tmp_path / "clean" / "manifest.json").write_text('{"manifest_version": 3}')
+    staging = stage(published, tmp_path)
+    assert not staging.published()
+    fill(staging, published)
+    staging.publish(2)
+    assert names(tmp_path) == {".versions", "clean"}
+    assert verify(tmp_path / "clean").sound
+    assert len(names(tmp_path / ".versions" / "clean")) == 2
 
 
 def test_what_killed_runs_left_does_not_block_the_next_and_goes(published: Path, tmp_path: Path) -> None:
-    manifest = read_manifest(published)
-    shutil.copytree(published, tmp_path / "clean")
-    other = Staging(tmp_path, manifest.model_copy(update={"recipe_sha256": "0"}))
-    other.open()
-    staging = Staging(tmp_path, manifest)
-    staging.open()
-    (staging.subset.parent / "former" / "data").mkdir(parents=True)  # killed after its second rename
+    other = stage(published, tmp_path, recipe_sha256="0")
+    other.record(DataFile(path="data/a.parquet", rows=1, byte_length=5, sha256="0" * 64))
+    (other.subset / "data" / "a.parquet").touch()
+    staging = stage(published, tmp_path)
     fill(staging, published)
-    staging.publish()
+    staging.publish(2)
     assert verify(tmp_path / "clean").sound
-    assert [path.name for path in tmp_path.iterdir()] == ["clean"]
+    assert names(tmp_path) == {".versions", "clean"}
+    assert names(tmp_path / ".versions" / "clean") == {staging.subset.name}
 
 
 def test_a_subset_that_lacks_a_file_is_neither_published_nor_taken_for_published(
     published: Path, tmp_path: Path
 ) -> None:
-    manifest = read_manifest(published)
-    staging = Staging(tmp_path, manifest.model_copy(update={"files": (), "seal": ""}))
-    staging.open()
+    staging = stage(published, tmp_path)
     fill(staging, published)
-    lost = staging.subset / manifest.files[0].path
+    lost = staging.subset / read_manifest(published).files[0].path
     data = lost.read_bytes()
     lost.unlink()
     with pytest.raises(NotASubset, match="missing; a subset is published whole"):
-        staging.publish()
+        staging.publish(2)
     lost.write_bytes(data)
-    staging.publish()
+    staging.publish(2)
     assert staging.published()
-    (staging.final / manifest.files[0].path).unlink()
+    lost.unlink()
     assert not staging.published()
+
+
+def test_one_that_is_given_up_leaves_nothing(published: Path, tmp_path: Path) -> None:
+    staging = stage(published, tmp_path)
+    fill(staging, published)
+    staging.give_up()
+    assert not staging.subset.exists()
+    assert not (tmp_path / ".staging").exists()
