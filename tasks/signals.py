@@ -1,6 +1,10 @@
-"""The signals of a whole source: the files of all its shards as one table, in source order."""
+"""The signals of a whole source: the files of all its shards as one table, or in pieces, in source order."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +14,11 @@ from schemas.reports import ScanReport
 from tasks.files import read_parquet
 from tasks.source.shards import Shard, SourceError
 
+_T = TypeVar("_T")
+
+PIECE_ROWS = 2**19
+"""Rows of a piece, or a few more: so many that arrays pay, so few that a piece of all signals is some 100 MB."""
+
 
 def load_signals(scan: ScanReport, columns: Sequence[str]) -> pa.Table:
     """Return ``columns`` of every row's signals; a row's position is its ``row_id``.
@@ -18,8 +27,52 @@ def load_signals(scan: ScanReport, columns: Sequence[str]) -> pa.Table:
         scan: what was scanned.
         columns: names in :data:`schemas.tables.SIGNALS`.
     """
-    tables = [read_parquet(shard.signals, list(columns)) for shard in scan.shards]
+    tables = list(in_pieces(scan, columns, lambda _, table: table))
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+
+
+def in_pieces(scan: ScanReport, columns: Sequence[str], work: Callable[[slice, pa.Table], _T]) -> Iterator[_T]:
+    """Yield, in source order, what ``work`` makes of some whole shards: their ``row_id``s, and ``columns`` of signals.
+
+    A thread for each core reads a piece and works on it, a few pieces ahead of what is yielded.
+    """
+    starts = first_row_ids(scan).tolist()
+    pieces: list[list[int]] = []
+    for number, start in enumerate(starts[:-1]):
+        if not pieces or start - starts[pieces[-1][0]] >= PIECE_ROWS:
+            pieces.append([])
+        pieces[-1].append(number)
+
+    def made(numbers: list[int]) -> _T:
+        tables = [read_parquet(scan.shards[number].signals, columns, threads=False) for number in numbers]
+        table = pa.concat_tables(tables, promote_options="default").unify_dictionaries().combine_chunks()
+        return work(slice(starts[numbers[0]], starts[numbers[-1] + 1]), table)
+
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[_T]] = deque()
+        try:
+            for piece in pieces:
+                ahead.append(pool.submit(made, piece))
+                if len(ahead) > threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:  # of who stops early, or fails, nothing more is read
+            for future in ahead:
+                future.cancel()
+
+
+def of_rows(
+    scan: ScanReport, columns: Sequence[str], row_ids: NDArray[np.int64], work: Callable[[slice, pa.Table], _T]
+) -> Iterator[_T]:
+    """Yield what ``work`` makes of the signals of ``row_ids`` (ascending): which of them, and ``columns`` of theirs."""
+
+    def made(place: slice, table: pa.Table) -> _T:
+        here = slice(*np.searchsorted(row_ids, [place.start, place.stop]).tolist())
+        return work(here, table.take(row_ids[here] - place.start))
+
+    return in_pieces(scan, columns, made)
 
 
 def readable_shards(shards: Sequence[Shard], scan: ScanReport) -> list[Shard]:

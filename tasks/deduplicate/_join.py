@@ -45,13 +45,18 @@ def unpack(
 
 @compiled
 def bucket_sort(
-    hashes: NDArray[np.uint64], shift: int, width: int
-) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint32]]:
+    hashes: NDArray[np.uint64], shift: int, width: int, items: NDArray[np.uint64], positions: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
     """Sort by the ``width`` bits from bit ``shift``, stably, in one counting pass.
 
+    Args:
+        hashes: shape (n,).
+        shift, width: the bits.
+        items: shape (n + WINDOW,), zeros: the hashes in that order.
+        positions: shape (n,): the position of each in ``hashes``.
+
     Returns:
-        the hashes in that order, with WINDOW zeros behind them; the position of each in ``hashes``; and where each
-        bucket begins, shape (2**width + 1,).
+        Where each bucket begins, shape (2**width + 1,).
     """
     first, key_mask = np.uint64(shift), np.uint64((1 << width) - 1)
     begin = np.zeros((1 << width) + 2, np.uint32)  # begin[v + 1] runs through bucket v, and ends as v + 1's begin
@@ -59,15 +64,13 @@ def bucket_sort(
         begin[((h >> first) & key_mask) + np.uint64(2)] += np.uint32(1)
     for v in range(2, len(begin)):
         begin[v] += begin[v - 1]
-    items = np.zeros(len(hashes) + WINDOW, np.uint64)
-    positions = np.empty(len(hashes), np.uint32)
     for i in range(len(hashes)):
         key = ((hashes[i] >> first) & key_mask) + np.uint64(1)
         to = begin[key]
         items[to] = hashes[i]
         positions[to] = i
         begin[key] = to + np.uint32(1)
-    return items, positions, begin[:-1]
+    return begin[:-1]
 
 
 @compiled

@@ -8,7 +8,7 @@ Of the bands that find a pair the first reports it, so that nothing has to be re
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import combinations
 from math import comb
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import CurationError
+from tasks.spill import kept_in_room, room
 
 MAX_RADIUS = 16
 """Largest radius [bits]."""
@@ -29,6 +30,7 @@ MAX_PAIRS = 2**27
 _WIDEST_KEY = 24  # bits of a bucket's number: 64 MiB say where each begins
 _HEAVY = 2**11  # hashes of a bucket from which it is worth searching by other bits than the bucket's
 _TILE = 2**13  # hashes, 64 KiB: two tiles stay in a core's second-level cache
+_PIECE = 2**20  # hashes that are looked at together where an array of all would be too much
 _SAMPLE = 2**14  # hashes that tell how the bits depend on each other
 
 # What the plan weighs, measured on one core of an AMD EPYC (Zen 3): only the ratios count
@@ -128,6 +130,10 @@ class _Band(NamedTuple):
     budget: int  # differing bits within which buckets are compared
 
 
+_Sorted = tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint32]]
+"""Hashes by buckets, with zeros behind them; the position of each; and where each bucket begins."""
+
+
 class _Found:
     """The pairs that some threads have found, until they are too many."""
 
@@ -168,15 +174,21 @@ def _search(
         return found.whole()
     bands = _plan(len(a) // 2 if same else len(a), len(b), radius)
     table = _arrangement(b if len(b) > len(a) else a, bands)
-    moved_a = _join.permute(a, table)
-    moved_b = moved_a if same else _join.permute(b, table)
-    sorted_a = [pool.submit(_join.bucket_sort, moved_a, band.shift, band.key) for band in bands]
-    sorted_b = sorted_a if same else [pool.submit(_join.bucket_sort, moved_b, band.shift, band.key) for band in bands]
+    moved_a = kept_in_room(_join.permute(a, table))
+    moved_b = moved_a if same else kept_in_room(_join.permute(b, table))
+
+    def sort(band: _Band) -> tuple[Future[_Sorted], Future[_Sorted]]:
+        side_a = pool.submit(_sorted, moved_a, band)
+        return side_a, side_a if same else pool.submit(_sorted, moved_b, band)
+
+    ahead = sort(bands[0])
     shifts = np.array([band.shift for band in bands], np.uint64)
     masks = np.array([(1 << band.key) - 1 for band in bands], np.uint64)
     budgets = np.array([band.budget for band in bands], np.uint64)
     for number, band in enumerate(bands):
-        side_a, side_b = sorted_a[number].result(), sorted_b[number].result()
+        side_a, side_b = (side.result() for side in ahead)
+        if number + 1 < len(bands):
+            ahead = sort(bands[number + 1])  # while this band is searched, and no sooner: a band is 12 bytes a hash
         heavy = len(a) + len(b)  # no bucket is
         crowd_a = _crowd(moved_a, side_a[2], band)
         crowd_b = crowd_a if same else _crowd(moved_b, side_b[2], band)
@@ -200,12 +212,21 @@ def _search(
     return found.whole()
 
 
+def _sorted(moved: NDArray[np.uint64], band: _Band) -> _Sorted:
+    from tasks.deduplicate import _join
+
+    items, positions = room(len(moved) + _join.WINDOW, np.uint64), room(len(moved), np.uint32)
+    return items, positions, _join.bucket_sort(moved, band.shift, band.key, items, positions)
+
+
 def _crowd(moved: NDArray[np.uint64], begin: NDArray[np.uint32], band: _Band) -> NDArray[np.int64]:
     """Return the positions of the hashes that lie in heavy buckets, ascending."""
     heavy = np.diff(begin) > _HEAVY
     if not heavy.any():
         return np.empty(0, np.int64)
-    return np.flatnonzero(heavy[moved >> np.uint64(band.shift) & np.uint64((1 << band.key) - 1)])
+    shift, mask = np.uint64(band.shift), np.uint64((1 << band.key) - 1)
+    pieces = range(0, len(moved), _PIECE)
+    return np.concatenate([at + np.flatnonzero(heavy[moved[at : at + _PIECE] >> shift & mask]) for at in pieces])
 
 
 def _errors(width: int, most: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

@@ -11,7 +11,7 @@ from upath import UPath
 from schemas.recipe import NearDuplicates, fingerprint
 from schemas.reports import ScanReport
 from schemas.tables import PAIRS, PAIRS_VERSION
-from tasks.deduplicate.pictures import Pictures, read_descriptors
+from tasks.deduplicate.pictures import Pictures, read_descriptors, rows_with
 from tasks.deduplicate.search import NO_PAIRS, Nearness, NearPairs, near_pairs
 from tasks.files import appearing, read_parquet, read_parquet_metadata
 
@@ -87,9 +87,10 @@ def _known_pairs(scan: ScanReport, pictures: Pictures, folder: UPath) -> tuple[N
             best, seen, shared = path, names, rows
     if best is None:
         return NO_PAIRS, old
-    rows_seen = np.repeat([shard.signals.name in seen for shard in scan.shards], [shard.rows for shard in scan.shards])
-    of_row = pictures.of_row[rows_seen]
-    old[of_row[of_row >= 0]] = True
+    if len(old):
+        before = ScanReport.of([shard for shard in scan.shards if shard.signals.name in seen])
+        for _, signature in rows_with(before, "signature"):
+            old[np.searchsorted(pictures.signature, np.unique(signature))] = True
     table = read_parquet(best)
     a, b = (_positions(pictures, old, table[name].to_numpy()) for name in ("signature_a", "signature_b"))
     both = (a >= 0) & (b >= 0)

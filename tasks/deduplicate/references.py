@@ -1,5 +1,6 @@
 """Decontamination: which rows are copies of pictures of reference sets, such as the benchmarks of the model to be."""
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,10 +14,11 @@ from schemas.recipe import Deduplication, NearDuplicates, fingerprint
 from schemas.reports import ReferenceReport, ScanReport
 from schemas.tables import CONTAMINATED, PAIRS_VERSION
 from tasks.deduplicate.pairs import nearness_of
-from tasks.deduplicate.pictures import Pictures, distinct_pictures, read_descriptors
+from tasks.deduplicate.pictures import Pictures, distinct_pictures, read_descriptors, rows_with
 from tasks.deduplicate.search import near_pairs
 from tasks.files import appearing, is_parquet
-from tasks.signals import load_signals
+from tasks.signals import in_pieces, load_signals
+from tasks.spill import room
 
 
 def find_contaminated(
@@ -53,7 +55,8 @@ def find_contaminated(
 def _contaminated(
     scan: ScanReport, pictures: Pictures, reference: ScanReport, names: pa.StringArray, settings: Deduplication
 ) -> pa.Table:
-    copied = np.full(scan.rows, -1, np.int64)  # the row of the reference
+    copied = room(scan.rows, np.int64)
+    copied[:] = -1  # the row of the reference
     distance, similarity = np.zeros(scan.rows, np.int8), np.ones(scan.rows, np.float32)
     digests = {
         "sha256": settings.exact_bytes,
@@ -62,12 +65,16 @@ def _contaminated(
     }
     for name, wanted in digests.items():
         if wanted:
-            copied = np.where(copied < 0, _equal(scan, reference, name), copied)
+            np.copyto(copied, _equal(scan, reference, name), where=copied < 0)
     if settings.near is not None and len(pictures.signature):
         near, bits, correlation = _nearest(scan, pictures, reference, settings.near)
-        rows = np.flatnonzero((copied < 0) & (pictures.of_row >= 0))
-        picture = pictures.of_row[rows]
-        copied[rows], distance[rows], similarity[rows] = near[picture], bits[picture], correlation[picture]
+        similar = np.flatnonzero(near >= 0)
+        known = pictures.signature[similar]
+        for rows, signature in rows_with(scan, "signature") if len(similar) else ():
+            at = np.minimum(np.searchsorted(known, signature), len(known) - 1)
+            hit = (known[at] == signature) & (copied[rows] < 0)
+            rows, picture = rows[hit], similar[at[hit]]
+            copied[rows], distance[rows], similarity[rows] = near[picture], bits[picture], correlation[picture]
     rows = np.flatnonzero(copied >= 0)
     columns = [rows, names.take(pa.array(copied[rows])), distance[rows], similarity[rows]]
     return pa.table(columns, schema=CONTAMINATED)
@@ -75,9 +82,14 @@ def _contaminated(
 
 def _equal(scan: ScanReport, reference: ScanReport, name: str) -> NDArray[np.int64]:
     """Return for each row the first row of the reference with the same digest; -1 where there is none."""
-    ours, theirs = (load_signals(report, [name])[name].combine_chunks() for report in (scan, reference))
-    found: NDArray[np.int64] = pc.fill_null(pc.index_in(ours, value_set=theirs, skip_nulls=True), -1).to_numpy()
-    return found.astype(np.int64)
+    theirs = load_signals(reference, [name])[name].combine_chunks()
+    found = room(scan.rows, np.int64)
+
+    def look_up(place: slice, table: pa.Table) -> None:
+        found[place] = pc.fill_null(pc.index_in(table[name], value_set=theirs, skip_nulls=True), -1).to_numpy()
+
+    deque(in_pieces(scan, [name], look_up), 0)
+    return found
 
 
 def _nearest(

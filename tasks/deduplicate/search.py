@@ -6,11 +6,13 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.deduplicate.buckets import runs
 from tasks.deduplicate.hamming import HammingPairs, TooManyPairs, hamming_matches, hamming_pairs
 from tasks.deduplicate.registration import Registrations, similarities
 from tasks.deduplicate.views import FULL, ORIENTATIONS, OVERLAPS, Overlap, inverse, turned_hashes
 from tasks.deduplicate.windows import view_hashes
 from tasks.scan.descriptor import structure_of
+from tasks.spill import kept_in_room
 
 ENOUGH_STRUCTURE = 12
 """Structure (:func:`tasks.scan.descriptor.structure_of`) that one of two pictures must have: more than a picture needs
@@ -68,6 +70,10 @@ class _Candidates(NamedTuple):
     orientation: NDArray[np.int8]  # of b
     distance: NDArray[np.int8]
 
+    def only(self, some: NDArray[np.bool_]) -> Self:
+        """Return some of them."""
+        return type(self)(self.a[some], self.b[some], self.orientation[some], self.distance[some])
+
 
 _Search = Callable[[], Iterator[_Candidates]]
 """Goes through candidates, as often as it is called."""
@@ -84,12 +90,13 @@ class _Groups:
     """Pictures of equal hashes, taken together, so that a hash is searched for once, however many share it."""
 
     def __init__(self, hashes: NDArray[np.uint64], pictures: NDArray[np.int64]):
-        order = np.argsort(hashes, kind="stable")
-        self.pictures = pictures[order]
+        order = np.argsort(hashes)
+        self.pictures = kept_in_room(pictures[order])
         ordered = hashes[order]
-        begins = np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))
-        self.values = ordered[begins]  # ascending, distinct
-        self.start = np.append(begins, len(ordered))
+        del order
+        begins = runs(ordered)
+        self.values = kept_in_room(ordered[begins[:-1]])  # ascending, distinct
+        self.start = kept_in_room(begins)
 
     @classmethod
     def of(cls, seen: _Seen, wanted: NDArray[np.bool_]) -> Self:
@@ -224,16 +231,16 @@ def _confirmed(
     named = np.zeros(pictures, np.bool_)
     for found in search():  # twice, so that only the descriptors are held, and not the candidates
         named[found.a] = named[found.b] = True
-    numbers = descriptors(np.flatnonzero(named))
-    position = np.cumsum(named) - 1
+    compared = np.flatnonzero(named)
+    numbers = descriptors(compared)
     kept, pairs_kept = [NO_PAIRS], 0
     asked = np.float32(max(nearness.min_similarity, PART_SIMILARITY if overlap != _SAME_GROUND else 0))
     structure = structure_of(numbers)
     of_picture = np.where(structure < RICH, max(asked, POOR_SIMILARITY), asked)
     for found in search():
-        a, b = position[found.a], position[found.b]
+        a, b = np.searchsorted(compared, found.a), np.searchsorted(compared, found.b)
         enough = np.maximum(structure[a], structure[b]) >= ENOUGH_STRUCTURE
-        found, a, b = _Candidates(*(column[enough] for column in found)), a[enough], b[enough]
+        found, a, b = found.only(enough), a[enough], b[enough]
         least = np.maximum(of_picture[a], of_picture[b])
         similarity = similarities(numbers, Registrations(a, b, found.orientation), overlap, least)
         near = similarity >= least

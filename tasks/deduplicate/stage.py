@@ -32,6 +32,7 @@ def find_duplicates(
         TooManyPairs: if too many pictures look alike.
     """
     # Numba takes half a second to import.
+    from tasks.deduplicate.kinships import bring_kinships_up_to_date
     from tasks.deduplicate.pairs import bring_pairs_up_to_date
     from tasks.deduplicate.pictures import distinct_pictures
     from tasks.deduplicate.references import find_contaminated
@@ -42,10 +43,13 @@ def find_duplicates(
         pairs, reused = bring_pairs_up_to_date(scan, pictures, settings.near, workspace)
     if references:
         contaminated = find_contaminated(scan, pictures, references, settings, workspace)
+    hashed_rows, distinct = pictures.rows, len(pictures.signature)
+    del pictures  # hundreds of megabytes of ten million
+    bring_kinships_up_to_date(scan, settings, pairs, workspace)
     return DeduplicateReport(
         rows=scan.rows,
-        hashed_rows=int((pictures.of_row >= 0).sum()),
-        pictures=len(pictures.signature),
+        hashed_rows=hashed_rows,
+        pictures=distinct,
         pairs=_rows(pairs),
         path=pairs,
         reused=reused,

@@ -73,7 +73,7 @@ def find(recipe: Recipe, known: Known, references: Sequence[Known], folder: UPat
         contaminated = _find_contaminated(scan, pictures, scanned, settings, folder, complete=complete, search=search)
     report = DeduplicateReport(
         rows=scan.rows,
-        hashed_rows=int((pictures.of_row >= 0).sum()),
+        hashed_rows=pictures.rows,
         pictures=len(pictures.signature),
         pairs=_rows(near.path),
         path=near.path,
@@ -99,7 +99,7 @@ def _plan(settings: Deduplication, near: _Pairs, contaminated: _Pairs, *, comple
 def _find_near(
     scan: ScanReport, pictures: Pictures, near: NearDuplicates, folder: UPath, *, complete: bool, search: bool
 ) -> _Pairs:
-    nothing = _no_pictures(scan.rows)
+    nothing = _no_pictures()
     path, there = bring_pairs_up_to_date(scan, nothing, near, folder)
     if there:
         return _Pairs("reused" if complete else "extended", path)
@@ -131,7 +131,7 @@ def _find_contaminated(
     known = set(folder.glob("contaminated/*"))
     rows = sum(reference.scan.rows for reference in references)
     searched = search or settings.near is None or rows <= SEARCHED_ROWS
-    nothing = _no_pictures(scan.rows)
+    nothing = _no_pictures()
     try:
         path = find_contaminated(scan, pictures if searched else nothing, references, settings, folder)
     except CurationError as error:
@@ -144,8 +144,9 @@ def _find_contaminated(
 
 
 def _mirror(workspace: UPath, folder: UPath) -> None:
-    """Have ``folder`` hold the pairs that ``workspace`` knows of: links to them, or copies of what lies elsewhere."""
-    for pattern in ("pairs/*/*.parquet", "contaminated/*.parquet"):
+    """Have ``folder`` hold the pairs that ``workspace`` knows of, and the like: links to them, or copies of what lies
+    elsewhere."""
+    for pattern in ("pairs/*/*.parquet", "contaminated/*.parquet", "kinships/*.parquet"):
         for path in workspace.glob(pattern):
             place = folder.joinpath(*path.parts[-pattern.count("/") - 1 :])
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -155,10 +156,10 @@ def _mirror(workspace: UPath, folder: UPath) -> None:
                 place.write_bytes(path.read_bytes())
 
 
-def _no_pictures(rows: int) -> Pictures:
-    """Return the pictures of ``rows`` rows without any: a search among them finds nothing, at once."""
+def _no_pictures() -> Pictures:
+    """Return the pictures of rows without any: a search among them finds nothing, at once."""
     none = np.empty(0, np.uint64)
-    return Pictures(none, none, np.empty(0, np.int64), np.full(rows, -1, np.int64))
+    return Pictures(none, none, np.empty(0, np.int64), 0)
 
 
 def _shared_rows(scan: ScanReport, pairs: UPath) -> int:

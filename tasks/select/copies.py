@@ -5,39 +5,35 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.reasons import Reason
-from schemas.reports import ScanReport
 from tasks.compiled import compiled
-from tasks.deduplicate.pictures import distinct_pictures
-from tasks.select.duplicates import Kinships, equal_digests
+from tasks.deduplicate.kinships import BYTES, PICTURE, Kinships
 
 
 class Copies(NamedTuple):
-    """The first row that each row is a copy of, which may be itself; arrays of shape (rows,)."""
+    """The first row that each row is a copy of, which may be itself; arrays of shape (k,)."""
 
-    same: NDArray[np.int64]  # with the same picture, in bytes or in what the scan saw of it
-    near: NDArray[np.int64]  # that can be reached from it by steps from copy to copy
+    row_id: NDArray[np.int64]  # ascending
+    same: NDArray[np.int64]  # position of the first row with the same picture, in bytes or in what the scan saw of it
+    near: NDArray[np.int64]  # of the first that can be reached by steps from copy to copy
 
 
-def find_copies(scan: ScanReport, kinships: Kinships) -> Copies:
-    """Return the copies among the rows of ``scan``; what ``kinships`` knows of them is not looked for again."""
-    digests = kinships.groups.get(Reason.DUPLICATE_BYTES)
-    near = kinships.near
-    nodes = distinct_pictures(scan).of_row if near is None else near.node
-    same = np.arange(scan.rows)
-    for code in (equal_digests(scan) if digests is None else digests.code, nodes):
+def find_copies(kinships: Kinships) -> Copies:
+    """Return the copies among the rows of ``kinships``; all others are nobody's."""
+    order = np.argsort(kinships.row_id)
+    same = np.arange(len(order))
+    codes = {name: kinships.codes[name][order] for name in (BYTES, PICTURE)}
+    first = {name: _first_of_code(code) for name, code in codes.items()}
+    for name, code in codes.items():
         known = np.flatnonzero(code >= 0)
-        _join(same, known, _first_of_code(code)[code[known]])
+        _join(same, known, first[name][code[known]])
     _settle(same)
-    if near is None:
-        return Copies(same, same)
-    steps, first = same.copy(), _first_of_code(nodes)
-    _join(steps, first[near.a], first[near.b])
-    _settle(steps)
-    return Copies(same, steps)
+    near = same.copy()
+    _join(near, first[PICTURE][kinships.a], first[PICTURE][kinships.b])
+    _settle(near)
+    return Copies(kinships.row_id[order], same, near)
 
 
-def _first_of_code(code: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.int64]:
+def _first_of_code(code: NDArray[np.int32]) -> NDArray[np.int64]:
     """Return the first row that has each code, from 0 on."""
     known = np.flatnonzero(code >= 0)
     first = np.full(int(code.max(initial=-1)) + 1, -1, np.int64)

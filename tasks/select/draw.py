@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from tasks.scan.images import byte_matrix
 
 
-def identify_rows(sha256: pa.ChunkedArray, img_name_xxh3: pa.ChunkedArray) -> NDArray[np.uint64]:
+def identify_rows(sha256: pa.ChunkedArray, img_name_xxh3: pa.ChunkedArray, first_row_id: int = 0) -> NDArray[np.uint64]:
     """Return what each row is drawn by: its image, where there is none its name, else its place in the source.
 
     Args:
         sha256: fixed_size_binary[32], the digests of the images; null where no image was read.
         img_name_xxh3: uint64, null where a row has no name.
+        first_row_id: of the first row; the others follow.
     """
     image = identify_images(pc.fill_null(sha256, bytes(32)))
     name = pc.fill_null(img_name_xxh3, 0).to_numpy()
-    place = np.arange(len(image), dtype=np.uint64)
+    place = np.arange(first_row_id, first_row_id + len(image), dtype=np.uint64)
     unnamed = np.where(img_name_xxh3.is_null().to_numpy(), place, name)
     return np.where(sha256.is_null().to_numpy(), unnamed, image)
 

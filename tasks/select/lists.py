@@ -18,6 +18,7 @@ from tasks.files import read_parquet
 from tasks.published import MANIFEST, NotASubset, read_manifest
 from tasks.scan.facts import text_hashes
 from tasks.signals import first_row_ids, load_signals
+from tasks.versions import followed
 
 _SHOWN = 3
 _NAMING = {"shard", "row", "row_id", "img_name"}
@@ -29,7 +30,8 @@ class ListInvalid(CurationError):
 
 def list_file(path: UPath) -> UPath:
     """Return the file that holds the list: of a former subset's folder, its index."""
-    return path / INDEX_FILE if path.is_dir() else path
+    folder = followed(path)
+    return folder / INDEX_FILE if folder.is_dir() else path
 
 
 def listed_rows(scan: ScanReport, rows: RowList, *, all_there: bool = True) -> NDArray[np.bool_]:

@@ -56,6 +56,17 @@ def validate(signals: pa.Table, validation: Validation) -> Masks:
     What the scan found stands in ``defects``; here come the rules that depend on the recipe, or on other rows. A value
     that is absent breaks none of these: its absence has a rule of its own.
     """
+    return by_action(rules_broken(signals, validation, _repeated(signals["img_name_xxh3"])), validation)
+
+
+def rules_broken(signals: pa.Table, validation: Validation, repeated: NDArray[np.bool_]) -> Mask:
+    """Return the validation rules that each row of ``signals`` breaks, whatever their action.
+
+    Args:
+        signals: some rows of :data:`RULE_COLUMNS`, of which ``img_name_xxh3`` is not looked at.
+        validation: the rules' limits.
+        repeated: shape (rows,): an earlier row of the source has the same ``img_name``.
+    """
     broken = _defect_mask(signals["defects"].combine_chunks())
     luma_std, score = number(signals, "luma_std"), number(signals, "img_quality_score")
     broken |= bit(Reason.IMAGE_BLANK, luma_std <= validation.blank_luma_std)
@@ -69,7 +80,11 @@ def validate(signals: pa.Table, validation: Validation) -> Masks:
     broken |= bit(Reason.SCORE_OUT_OF_RANGE, np.isfinite(score) & outside(score, validation.score))
     zoom = number(signals, "z")
     broken |= bit(Reason.PLACE_OUT_OF_RANGE, ~np.isnan(zoom) & outside(zoom, validation.zoom))
-    broken |= bit(Reason.IMG_NAME_REPEATED, _repeated(signals["img_name_xxh3"]))
+    return broken | bit(Reason.IMG_NAME_REPEATED, repeated)
+
+
+def by_action(broken: Mask, validation: Validation) -> Masks:
+    """Return which of the ``broken`` rules reject, and which flag."""
     actions = {
         reason: getattr(validation.rules, reason.value) for reason in REASONS if reason.stage is Stage.VALIDATION
     }
@@ -81,10 +96,7 @@ def validate(signals: pa.Table, validation: Validation) -> Masks:
 
 
 def _repeated(hashes: pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Return which rows have the hash of an earlier one; null is like no other.
-
-    Two of 10.5 million different names share a 64-bit hash with a probability of 3 in a million.
-    """
+    """Return which rows have the hash of an earlier one; null is like no other."""
     rows = np.flatnonzero(hashes.is_valid().to_numpy())
     _, first = np.unique(hashes.drop_null().to_numpy(), return_index=True)
     repeated = np.zeros(len(hashes), np.bool_)

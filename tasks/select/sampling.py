@@ -12,6 +12,9 @@ from tasks.select.draw import uniform_hash
 from tasks.select.masks import level_name
 from tasks.select.splits import Tiles
 
+Levels = NDArray[np.int64] | NDArray[np.int8]
+"""Zoom levels, -1 for none."""
+
 
 class Drawn(NamedTuple):
     """What becomes of rows that were drawn from; arrays of shape (rows,)."""
@@ -20,9 +23,7 @@ class Drawn(NamedTuple):
     over_size: NDArray[np.bool_]  # not drawn, for the size of the subset alone
 
 
-def take_top(
-    values: NDArray[np.float64], levels: NDArray[np.int64], tie: NDArray[np.uint64], top: Top
-) -> NDArray[np.bool_]:
+def take_top(values: NDArray[np.float64], levels: Levels, tie: NDArray[np.uint64], top: Top) -> NDArray[np.bool_]:
     """Return which rows are the best of all, or of their zoom level.
 
     Args:
@@ -31,17 +32,28 @@ def take_top(
         tie: what tells of equal values which is the better: :func:`tasks.select.draw.identify_rows`.
         top: how many, and whether the lowest values are the best.
     """
-    group = levels if top.per_zoom else np.zeros(len(values), np.int64)
     worth = np.where(np.isfinite(values), values if top.lowest else -values, np.inf)
-    order = np.lexsort([uniform_hash(tie, 0, "top"), worth, group])
-    rank, size = _ranks(group, order)
-    if top.fraction is None:
-        return rank < (top.rows or 0)
-    taken: NDArray[np.bool_] = rank < np.ceil(size * top.fraction - 1e-9)
+    taken = np.zeros(len(values), np.bool_)
+    for level in np.unique(levels).tolist() if top.per_zoom else [None]:
+        rows = np.arange(len(values)) if level is None else np.flatnonzero(levels == level)
+        most = (top.rows or 0) if top.fraction is None else int(np.ceil(len(rows) * top.fraction - 1e-9))
+        if most < len(rows):
+            rows = rows[_least(worth[rows], tie[rows], most)]
+        taken[rows] = True
     return taken
 
 
-def top_limits(values: NDArray[np.float64], levels: NDArray[np.int64], top: Top) -> tuple[Threshold, ...]:
+def _least(worth: NDArray[np.float64], tie: NDArray[np.uint64], most: int) -> NDArray[np.bool_]:
+    """Return which are the ``most`` least of more values."""
+    worst = np.partition(worth, max(most - 1, 0))[max(most - 1, 0)]
+    least: NDArray[np.bool_] = worth < worst
+    equal = np.flatnonzero(worth == worst)
+    order = np.argsort(uniform_hash(tie[equal], 0, "top"), kind="stable")
+    least[equal[order[: most - np.count_nonzero(least)]]] = True
+    return least
+
+
+def top_limits(values: NDArray[np.float64], levels: Levels, top: Top) -> tuple[Threshold, ...]:
     """Return the worst value among rows of the top, of all or of each zoom level, as a threshold; none for no value."""
     worst = np.max if top.lowest else np.min
     found = {}
@@ -64,7 +76,7 @@ def top_limits(values: NDArray[np.float64], levels: NDArray[np.int64], top: Top)
 
 
 def draw_sample(
-    identity: NDArray[np.uint64], tiles: Tiles, levels: NDArray[np.int64], sizes: NDArray[np.int64], sampling: Sampling
+    identity: NDArray[np.uint64], tiles: Tiles, levels: Levels, sizes: NDArray[np.int64], sampling: Sampling
 ) -> Drawn:
     """Return which rows are drawn.
 
@@ -100,22 +112,15 @@ def draw_sample(
 
 
 def _first_of_each(
-    group: NDArray[np.int64] | NDArray[np.uint64], chance: NDArray[np.float64], among: NDArray[np.bool_], most: int
+    group: Levels | NDArray[np.uint64], chance: NDArray[np.float64], among: NDArray[np.bool_], most: int
 ) -> NDArray[np.bool_]:
     """Return the ``most`` rows of each group with the least ``chance``, of the rows ``among`` which they are."""
     rows = np.flatnonzero(among)
-    rank, _ = _ranks(group[rows], np.lexsort([chance[rows], group[rows]]))
-    first = np.zeros(len(group), np.bool_)
-    first[rows[rank < most]] = True
+    _, place, sizes = np.unique(group[rows], return_inverse=True, return_counts=True)
+    first = among.copy()
+    crowd = np.flatnonzero((sizes > most)[place])  # the others need no order
+    crowd = crowd[np.lexsort([chance[rows[crowd]], place[crowd]])]
+    starts = np.concatenate([[0], np.cumsum(sizes[sizes > most])])
+    rank = np.arange(len(crowd)) - np.repeat(starts[:-1], np.diff(starts))
+    first[rows[crowd[rank >= most]]] = False
     return first
-
-
-def _ranks(
-    group: NDArray[np.int64] | NDArray[np.uint64], order: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each row's place among its group, and the size of that; ``order`` sorts by group first."""
-    _, starts, counts = np.unique(group[order], return_index=True, return_counts=True)
-    rank, size = (np.empty(len(group), np.int64) for _ in range(2))
-    rank[order] = np.arange(len(group)) - np.repeat(starts, counts)
-    size[order] = np.repeat(counts, counts)
-    return rank, size

@@ -1,6 +1,7 @@
 """Kernel: draw each row's split by a seeded hash of its image or of its place, so that copies share a split."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tasks.deduplicate.buckets import runs
 from tasks.select.draw import uniform_hash
 from tasks.tiles import tile_number
 
@@ -65,42 +67,62 @@ def find_blocks(tiles: Tiles, zoom: int) -> Blocks:
     return Blocks(np.where(inside, tiles.around(zoom), np.uint64(0)), inside)
 
 
+class Ground(NamedTuple):
+    """Blocks that hold rows, and so are somebody's ground; each of shape (blocks,), numbers ascending."""
+
+    number: NDArray[np.uint64]
+    split: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, blocks: Blocks, split: NDArray[np.int8], counted: NDArray[np.bool_]) -> Self:
+        """Return the blocks of those rows that are ``counted``; ``split`` is that of each row, by its block."""
+        rows = np.flatnonzero(blocks.inside & counted)
+        rows = rows[np.argsort(blocks.number[rows])]
+        first = rows[runs(blocks.number[rows])[:-1]]
+        return cls(blocks.number[first], split[first])
+
+    def with_more(self, other: Self) -> Self:
+        """Return the blocks of both."""
+        number, first = np.unique(np.concatenate([self.number, other.number]), return_index=True)
+        return type(self)(number, np.concatenate([self.split, other.split])[first])
+
+
 def near_border(
-    tiles: Tiles,
-    blocks: Blocks,
-    split: NDArray[np.int8],
-    *,
-    zoom: int,
-    buffer_zoom: int,
-    depth: int,
-    counted: NDArray[np.bool_],
+    tiles: Tiles, blocks: Blocks, split: NDArray[np.int8], ground: Ground, *, zoom: int, buffer_zoom: int, depth: int
 ) -> NDArray[np.bool_]:
     """Return which rows lie within ``depth`` tiles of zoom ``buffer_zoom`` of a block of another split.
 
     Args:
         tiles, blocks: of each row.
         split: of each row, by its block.
+        ground: of the whole source.
         zoom: of the blocks.
         buffer_zoom: at least ``zoom``.
         depth: at most the tiles that a block is wide.
-        counted: only blocks that hold such rows are anybody's ground.
     """
-    held, first = np.unique(blocks.number[blocks.inside & counted], return_index=True)
-    held_split = split[np.flatnonzero(blocks.inside & counted)[first]]
-    side = 1 << buffer_zoom
+    inside = np.flatnonzero(blocks.inside)
+    tiles, split = tiles.take(inside), split[inside]
     finer = np.maximum(tiles.z - buffer_zoom, 0)  # what the tile lies in, at the buffer's zoom
     coarser = np.maximum(buffer_zoom - tiles.z, 0)  # or what it is made of
     west, north = (((part >> finer) << coarser) for part in (tiles.x, tiles.y))
     wide = np.left_shift(1, coarser) - 1
-    down = buffer_zoom - zoom
-    near = np.zeros(len(split), np.bool_)
-    for x in (west - depth, west, west + wide, west + wide + depth):
-        for y in (north - depth, north, north + wide, north + wide + depth):
-            there = (y >= 0) & (y < side)
-            level = np.full(len(x), zoom, np.uint64)
-            column, row = (at.astype(np.uint64) for at in ((x % side) >> down, np.clip(y, 0, side - 1) >> down))
-            number = tile_number(level, column, row)
-            at = np.minimum(np.searchsorted(held, number), max(len(held) - 1, 0))
-            if len(held):
-                near |= there & (held[at] == number) & (held_split[at] != split)
-    return near & blocks.inside
+    down, side = buffer_zoom - zoom, 1 << buffer_zoom
+    column, row = west >> down, north >> down
+    columns = (((west - depth) % side) >> down, column, ((west + wide + depth) % side) >> down)
+    rows = ((north - depth) >> down, row, (north + wide + depth) >> down)
+    near = np.zeros(len(inside), np.bool_)
+    for across, along in product(columns, rows):
+        other = (along >= 0) & (along < 1 << zoom)
+        if across is not column:
+            other &= across != column
+        if along is not row:
+            other &= along != row
+        if len(ground.number) and (across is not column or along is not row):
+            there = np.flatnonzero(other)
+            place = (np.full(len(there), zoom), across[there], along[there])
+            number = tile_number(*(part.astype(np.uint64) for part in place))
+            at = np.minimum(np.searchsorted(ground.number, number), len(ground.number) - 1)
+            near[there] |= (ground.number[at] == number) & (ground.split[at] != split[there])
+    found = np.zeros(len(blocks.inside), np.bool_)
+    found[inside[near]] = True
+    return found

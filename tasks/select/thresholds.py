@@ -12,7 +12,7 @@ from schemas.reasons import Reason
 from schemas.recipe import Deduplication
 from schemas.reports import Threshold
 from schemas.subset import Subset
-from schemas.thresholds import BoundingBox, SignalRanges
+from schemas.thresholds import BoundingBox, QualityThreshold, SignalRange, SignalRanges
 from tasks.select.masks import NO_LEVEL, Masks, bit, level_name, levels, number, outside
 
 THRESHOLD_COLUMNS = (
@@ -32,8 +32,32 @@ class ColumnAbsent(CurationError):
 
 def columns_for(subset: Subset) -> list[str]:
     """Return those of :data:`THRESHOLD_COLUMNS` that the thresholds of ``subset`` look at."""
-    unused = {name for name in SignalRanges.model_fields if not _given(getattr(subset.signals, name))}
-    return [name for name in THRESHOLD_COLUMNS if name not in unused]
+    used = {name for name in SignalRanges.model_fields if _given(getattr(subset.signals, name))}
+    ranges = {
+        "img_quality_score": subset.quality, "caption_words": subset.caption_words, "z": subset.zoom,
+        "resolution_m": subset.resolution_m, "ground_resolution_m": subset.ground_resolution_m,
+    }  # fmt: skip
+    used |= {name for name, limits in ranges.items() if _given(limits)}
+    if _by_zoom(subset):
+        used.add("z")
+    if subset.bbox is not None or subset.area is not None:
+        used |= {"longitude", "latitude"}
+    return [name for name in THRESHOLD_COLUMNS if name in used]
+
+
+def _by_zoom(subset: Subset) -> bool:
+    signals = (getattr(subset.signals, name) for name in SignalRanges.model_fields)
+    return any(limits.per_zoom for limits in (subset.quality, *signals))
+
+
+def quantile_columns(subset: Subset) -> list[str]:
+    """Return the signals of which ``subset`` asks for quantiles, and what they are grouped by."""
+    used = [
+        signal
+        for _, _, signal, limits, ends in _limited(subset)
+        if any(getattr(limits, quantile) is not None for _, quantile in ends.values())
+    ]
+    return [*used, *(["z"] if used and _by_zoom(subset) else [])]
 
 
 def resolve_thresholds(signals: pa.Table, valid: NDArray[np.bool_], subset: Subset) -> tuple[Threshold, ...]:
@@ -42,7 +66,7 @@ def resolve_thresholds(signals: pa.Table, valid: NDArray[np.bool_], subset: Subs
     A quantile is taken of the valid rows that have a finite value, and is the value of one of them, none in between.
 
     Args:
-        signals: the whole source, :func:`columns_for` the subset.
+        signals: the whole source, :func:`quantile_columns` of the subset.
         valid: shape (rows,): rows that break no validation rule.
         subset: whose thresholds.
 
@@ -53,14 +77,7 @@ def resolve_thresholds(signals: pa.Table, valid: NDArray[np.bool_], subset: Subs
 
 
 def _resolve(signals: pa.Table, valid: NDArray[np.bool_], subset: Subset) -> Iterator[Threshold]:
-    quality, scores = subset.quality, "img_quality_score"
-    for key, reason, signal, limits, ends in (
-        ("quality", Reason.QUALITY_BELOW, scores, quality, {"min": ("min_score", "min_quantile")}),
-        *(
-            (f"signals.{name}", Reason(f"{name}_outside"), name, getattr(subset.signals, name), _ENDS)
-            for name in SignalRanges.model_fields
-        ),
-    ):
+    for key, reason, signal, limits, ends in _limited(subset):
         for end, (plain, quantile) in ends.items():
             value, part = getattr(limits, plain), getattr(limits, quantile)
             known = {"reason": reason, "signal": signal, "end": end}
@@ -77,27 +94,49 @@ def _resolve(signals: pa.Table, valid: NDArray[np.bool_], subset: Subset) -> Ite
                 yield Threshold(key=f"{key}.{quantile}", quantile=part, **numbers, **known)
 
 
+def _limited(
+    subset: Subset,
+) -> Iterator[tuple[str, Reason, str, QualityThreshold | SignalRange, dict[str, tuple[str, str]]]]:
+    """Yield what may be asked of scores and signals: key, reason, signal, limits, and by end the limits' names."""
+    yield "quality", Reason.QUALITY_BELOW, "img_quality_score", subset.quality, {"min": ("min_score", "min_quantile")}
+    for name in SignalRanges.model_fields:
+        yield f"signals.{name}", Reason(f"{name}_outside"), name, getattr(subset.signals, name), _ENDS
+
+
 _ENDS = {"min": ("min", "min_quantile"), "max": ("max", "max_quantile")}
 
 
 def _quantiles(
     signals: pa.Table, name: str, valid: NDArray[np.bool_], part: float, *, per_zoom: bool
 ) -> dict[str, float]:
-    values = number(signals, name)
-    counted = valid & np.isfinite(values)
-    zoom = levels(signals) if per_zoom else np.full(len(values), -1)
+    parts, groups, done = [np.empty(0)], [np.empty(0, np.int8)], 0
+    for batch in signals.select([name, "z"] if per_zoom else [name]).to_batches(max_chunksize=2**20):
+        piece = pa.Table.from_batches([batch])
+        values = number(piece, name)
+        counted = valid[done : done + len(values)] & np.isfinite(values)
+        parts.append(values[counted])
+        zoom = levels(piece)[counted] if per_zoom else np.full(len(parts[-1]), -1)
+        groups.append(zoom.astype(np.int8))
+        done += len(values)
+    counted_values, group = np.concatenate(parts), np.concatenate(groups)
     found = {}
-    for level in np.unique(zoom[counted]).tolist():
-        among = values[counted & (zoom == level)]
-        found[level_name(level)] = float(np.quantile(among, part, method="inverted_cdf"))
+    for level in np.unique(group).tolist():
+        among = counted_values[group == level]
+        found[level_name(level)] = float(np.quantile(among, part, method="inverted_cdf", overwrite_input=True))
     return found
+
+
+def columns_needed(subset: Subset, absent: Collection[str]) -> list[str]:
+    """Return the signals that some row must have, as :func:`require_columns` checks."""
+    needed = {signal for _, fact, signal in _needs(subset) if fact in absent}
+    return sorted(needed | {name for name in SignalRanges.model_fields if _given(getattr(subset.signals, name))})
 
 
 def require_columns(signals: pa.Table, subset: Subset, absent: Collection[str]) -> None:
     """Check that the source has what ``subset`` is chosen by.
 
     Args:
-        signals: the whole source, :func:`columns_for` the subset.
+        signals: the whole source, or rows that have what some row has: :func:`columns_needed`.
         subset: whose thresholds, sampling and splits.
         absent: facts for which no shard of the source has a column, in Git-10M's names. Zoom and resolution may be
             known nevertheless, from captions of the older layout.
@@ -186,12 +225,11 @@ def apply_thresholds(signals: pa.Table, subset: Subset, thresholds: Collection[T
     ``thresholds`` are those on scores and signals, as :func:`resolve_thresholds` has them. All reject, but for
     ``caption_words``, which says itself what it does.
     """
-    words = number(signals, "caption_words")
     lengths = np.zeros(len(signals), np.uint64)
     if subset.caption_words.min is not None:
-        lengths |= bit(Reason.CAPTION_TOO_SHORT, words < subset.caption_words.min)
+        lengths |= bit(Reason.CAPTION_TOO_SHORT, number(signals, "caption_words") < subset.caption_words.min)
     if subset.caption_words.max is not None:
-        lengths |= bit(Reason.CAPTION_TOO_LONG, words > subset.caption_words.max)
+        lengths |= bit(Reason.CAPTION_TOO_LONG, number(signals, "caption_words") > subset.caption_words.max)
     nothing = np.zeros(len(signals), np.uint64)
     missed = lengths if subset.caption_words.action == "reject" else nothing.copy()
     for threshold in thresholds:
@@ -201,7 +239,8 @@ def apply_thresholds(signals: pa.Table, subset: Subset, thresholds: Collection[T
         (Reason.RESOLUTION_OUTSIDE, "resolution_m", subset.resolution_m),
         (Reason.GROUND_RESOLUTION_OUTSIDE, "ground_resolution_m", subset.ground_resolution_m),
     ):
-        missed |= bit(reason, outside(number(signals, name), limits))
+        if _given(limits):
+            missed |= bit(reason, outside(number(signals, name), limits))
     if subset.bbox is not None:
         longitude, latitude = number(signals, "longitude"), number(signals, "latitude")
         missed |= bit(Reason.BBOX_OUTSIDE, ~_inside(longitude, latitude, subset.bbox))

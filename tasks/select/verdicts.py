@@ -1,5 +1,7 @@
 """One subset's verdict on every row of the source, in a file."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
@@ -7,31 +9,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from schemas.reasons import REASONS, Reason, Stage, mask_of
+from schemas.reasons import REASONS, Reason, Stage
 from schemas.recipe import Recipe, fingerprint
-from schemas.reports import DeduplicateReport, Funnel, FunnelStep, ReasonCount, ScanReport, SelectReport, Threshold
+from schemas.reports import DeduplicateReport, Funnel, FunnelStep, ReasonCount, ScanReport, SelectReport
 from schemas.subset import Subset
 from schemas.tables import CONTAMINATED, VERDICTS
 from tasks.files import appearing, read_parquet
-from tasks.select.area import inside, read_area
-from tasks.select.assign import Assigned, assign_splits, unite_copies
-from tasks.select.draw import identify_rows
-from tasks.select.lists import listed_rows
-from tasks.select.masks import bit, levels, number
-from tasks.select.rules import RULE_COLUMNS, validate
-from tasks.select.sampling import draw_sample, take_top, top_limits
-from tasks.select.splits import Tiles
-from tasks.select.thresholds import (
-    apply_thresholds,
-    columns_for,
-    require_columns,
-    require_duplicate_columns,
-    resolve_thresholds,
-)
-from tasks.signals import load_signals
+from tasks.select.criteria import hold_against_rules, require_all_columns
+from tasks.select.masks import Mask
+from tasks.select.parting import FATES, drop_rows, identities, part_rows
+from tasks.signals import in_pieces
+from tasks.spill import room
 
 if TYPE_CHECKING:
-    from tasks.select.duplicates import Duplicates, Kinships
+    from tasks.deduplicate.kinships import Kinships
+    from tasks.select.duplicates import Duplicates
+
+_GROUP = 2**20  # rows of a row group
 
 
 def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport) -> SelectReport:
@@ -42,118 +36,79 @@ def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: 
         NoValues: if a threshold is a quantile and no valid row has a value.
         AreaInvalid, ListInvalid: if a file that the subset names is not what it should be.
     """
-    from tasks.select.duplicates import find_keepers, find_kinships  # Numba takes half a second to import
+    # Numba takes half a second to import.
+    from tasks.deduplicate.kinships import bring_kinships_up_to_date, read_kinships
+    from tasks.select.duplicates import find_keepers
 
-    mask, flags, thresholds = _hold_against_rules(recipe, subset, scan)
-    rows = _Rows.of(scan)
-    splits = assign_splits(subset.splits, rows.identity, rows.tiles, mask == 0)
-    mask |= splits.reasons
-    contamination = _Contamination.of(scan, duplicates)
-    mask |= bit(Reason.CONTAMINATED, contamination.hit)
-    kinships = find_kinships(scan, recipe.deduplication, duplicates)
-    elected = find_keepers(kinships, mask == 0)
-    split, dropped, top = _divide_and_draw(subset, scan, kinships, rows, splits, elected.kept)
-    thresholds += top
-    found = elected
-    if dropped.any():  # what is a copy of a row that was dropped shares its fate, unless it is one of another, too
-        found = find_keepers(kinships, elected.kept & (dropped == 0))
-        orphans = (mask == 0) & ~found.kept & (found.reasons == 0)
-        fate = dropped[np.where(elected.kept, np.arange(len(mask)), elected.keeper)]
+    require_all_columns(recipe, subset, scan)
+    settings = recipe.deduplication
+    kinships = read_kinships(bring_kinships_up_to_date(scan, settings, duplicates.path, recipe.workspace))
+    row_id, near = kinships.row_id, duplicates.path is not None
+    mask, flags, thresholds = hold_against_rules(recipe, subset, scan, np.sort(row_id[kinships.repeated]))
+    identity = identities(subset, scan)
+    parted = part_rows(subset, scan, identity, mask)
+    copied = duplicates.contaminated
+    contaminated = CONTAMINATED.empty_table() if copied is None else read_parquet(copied)
+    mask[contaminated["row_id"].to_numpy()] |= np.uint64(Reason.CONTAMINATED.bit)
+
+    kept = room(scan.rows, np.bool_)
+    np.equal(mask, 0, out=kept)
+    elected = find_keepers(kinships, settings, near, kept[row_id])
+    kept[row_id] = elected.kept
+    fate, top = drop_rows(subset, scan, kinships, identity, parted, kept)
+    found, own = elected, mask[row_id]
+    if fate.any():  # what is a copy of a row that was dropped shares its fate, unless it is one of another, too
+        found = find_keepers(kinships, settings, near, elected.kept & (fate[row_id] == 0))
+        _share_fates(mask, fate)
+        orphans = (own == 0) & ~found.kept & (found.reasons == 0)
+        theirs = FATES[fate[row_id[np.where(elected.kept, np.arange(len(row_id)), elected.keeper)]]]
         # Of a group of which several are kept it need not be the best that was dropped.
-        fate = np.where(fate != 0, fate, np.uint64(Reason.NOT_DRAWN.bit))
-        mask |= np.where(orphans, fate, np.uint64(0))
-    mask |= found.reasons
-    if not np.array_equal(mask == 0, found.kept):
+        own |= orphans * np.where(theirs != 0, theirs, np.uint64(Reason.NOT_DRAWN.bit))
+    mask[row_id] = own | found.reasons
+    if not np.array_equal(mask[row_id] == 0, found.kept):
         raise AssertionError("a row is kept and has a reason, or is neither kept nor has a reason")
 
     key = fingerprint({"recipe": recipe.essence(subset), "shards": _contents(scan, duplicates)})
     path = recipe.workspace / "verdicts" / f"{subset.name}-{key[:16]}.parquet"
     names = tuple(subset.splits.fractions)
-    with appearing(path) as temporary:
-        table = _verdicts(mask, flags, found, contamination, split, names)
-        pq.write_table(table, temporary, compression="zstd")
-    kept = found.kept
+    copies = _Copies.of(kinships, found)
+    with appearing(path) as temporary, _writer(temporary) as writer:
+        for table in _verdicts(mask, flags, copies, contaminated, parted.split, names):
+            writer.write_table(table)
+    counts = _Counts.of(mask, flags, parted.split, len(names))
     return SelectReport(
         subset=subset.name,
         rows=len(mask),
-        kept=int(kept.sum()),
-        rejected=int((~kept).sum()),
-        kept_image_bytes=int(rows.byte_length[kept].sum()),
-        thresholds=thresholds,
-        funnel=_funnel(mask),
-        reasons=_count(mask),
-        flags=_count(flags[kept]),
-        splits=dict(zip(names, np.bincount(split[kept], minlength=len(names)).tolist(), strict=True)),
+        kept=int(counts.splits.sum()),
+        rejected=len(mask) - int(counts.splits.sum()),
+        kept_image_bytes=_bytes_of(scan, mask),
+        thresholds=thresholds + top,
+        funnel=_funnel(len(mask), counts.primary),
+        reasons=_told(counts.primary, counts.rows),
+        flags=_told(counts.primary_flags, counts.flagged),
+        splits=dict(zip(names, counts.splits.tolist(), strict=True)),
         verdicts=path,
     )
 
 
-class _Rows(NamedTuple):
-    """What rows are drawn by; arrays of shape (rows,)."""
-
-    identity: NDArray[np.uint64]
-    tiles: Tiles
-    levels: NDArray[np.int64]  # zoom levels, known of some rows that have no tile; -1 where it is not
-    byte_length: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, scan: ScanReport) -> Self:
-        signals = load_signals(scan, ["sha256", "img_name_xxh3", "byte_length", "z", "x", "y"])
-        identity = identify_rows(signals["sha256"], signals["img_name_xxh3"])
-        return cls(identity, Tiles.of(signals), levels(signals), signals["byte_length"].to_numpy())
+def _writer(path: Path) -> pq.ParquetWriter:
+    # A dictionary of numbers that are all different takes longer to make than all else.
+    dictionaries = ["reasons", "flags", "duplicate_distance", "reference", "reference_distance", "split"]
+    return pq.ParquetWriter(
+        path, VERDICTS, compression="zstd", use_dictionary=dictionaries,
+        column_encoding={"row_id": "DELTA_BINARY_PACKED"},
+    )  # fmt: skip
 
 
-def _divide_and_draw(
-    subset: Subset,
-    scan: ScanReport,
-    kinships: "Kinships",
-    rows: _Rows,
-    splits: Assigned,
-    kept: NDArray[np.bool_],
-) -> tuple[NDArray[np.int8], NDArray[np.uint64], tuple[Threshold, ...]]:
-    """Return the split of each row, the reason of each that was elected and is dropped, and the top as a threshold."""
-    dropped = np.zeros(scan.rows, np.uint64)
-    split = splits.split
-    if len(subset.splits.fractions) > 1:
-        from tasks.select.copies import find_copies
-
-        split, astray = unite_copies(subset.splits, find_copies(scan, kinships), rows.identity, splits, kept)
-        dropped |= bit(Reason.SPLIT_STRADDLED, astray)
-    left = np.flatnonzero(kept & (dropped == 0))
-    limits: tuple[Threshold, ...] = ()
-    if subset.top is not None:
-        values = number(load_signals(scan, [subset.top.signal]), subset.top.signal)
-        taken = take_top(values[left], rows.levels[left], rows.identity[left], subset.top)
-        dropped[left[~taken]] |= np.uint64(Reason.TOP_MISSED.bit)
-        limits = top_limits(values[left[taken]], rows.levels[left[taken]], subset.top)
-        left = left[taken]
-    drawn = draw_sample(
-        rows.identity[left], rows.tiles.take(left), rows.levels[left], rows.byte_length[left], subset.sampling
-    )
-    missed = bit(Reason.NOT_DRAWN, ~drawn.drawn & ~drawn.over_size)
-    dropped[left] |= missed | bit(Reason.OVER_SIZE, drawn.over_size)
-    return split, dropped, limits
+def _groups(rows: int) -> Iterator[slice]:
+    """Yield the rows of each row group."""
+    for begin in range(0, rows, _GROUP):
+        yield slice(begin, min(begin + _GROUP, rows))
 
 
-def _hold_against_rules(
-    recipe: Recipe, subset: Subset, scan: ScanReport
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64], tuple[Threshold, ...]]:
-    """Return the masks of reasons and of flags, and the thresholds as numbers."""
-    signals = load_signals(scan, sorted({*RULE_COLUMNS, *columns_for(subset)}))
-    require_columns(signals, subset, scan.absent)
-    require_duplicate_columns(recipe.deduplication, scan.absent)
-    valid = validate(signals, recipe.validation)
-    thresholds = resolve_thresholds(signals, valid.reject == 0, subset)
-    missed = apply_thresholds(signals, subset, thresholds)
-    mask = valid.reject | missed.reject
-    if subset.area is not None:
-        area = read_area(subset.area.path)
-        mask |= bit(Reason.AREA_OUTSIDE, ~inside(area, number(signals, "longitude"), number(signals, "latitude")))
-    if subset.include is not None:
-        mask |= bit(Reason.NOT_INCLUDED, ~listed_rows(scan, subset.include))
-    if subset.exclude is not None:
-        mask |= bit(Reason.EXCLUDED, listed_rows(scan, subset.exclude, all_there=False))
-    return mask, valid.flag | missed.flag, thresholds
+def _share_fates(mask: Mask, fate: NDArray[np.uint8]) -> None:
+    for here in _groups(len(mask)):
+        mask[here] |= FATES[fate[here]]
 
 
 def _contents(scan: ScanReport, duplicates: DeduplicateReport) -> list[str]:
@@ -161,66 +116,110 @@ def _contents(scan: ScanReport, duplicates: DeduplicateReport) -> list[str]:
     return [shard.content_xxh3 for scanned in scans for shard in scanned.shards]
 
 
-class _Contamination(NamedTuple):
-    """The copies of reference pictures; ``row_id`` ascending."""
+class _Copies(NamedTuple):
+    """Rows that are duplicates of a kept one; each of shape (n,)."""
 
-    hit: NDArray[np.bool_]  # shape (rows,)
-    rows: pa.Table  # :data:`schemas.tables.CONTAMINATED`
+    row_id: NDArray[np.int64]  # ascending
+    keeper: NDArray[np.int64]  # its row_id
+    distance: NDArray[np.int8]
+    similarity: NDArray[np.float32]
 
     @classmethod
-    def of(cls, scan: ScanReport, duplicates: DeduplicateReport) -> Self:
-        path = duplicates.contaminated
-        rows = CONTAMINATED.empty_table() if path is None else read_parquet(path)
-        hit = np.zeros(scan.rows, np.bool_)
-        hit[rows["row_id"].to_numpy()] = True
-        return cls(hit, rows)
-
-    def column(self, name: str) -> pa.Array:
-        """Return a column of the table for all rows of the source, null for those that are no copies."""
-        position = pa.array(np.cumsum(self.hit) - 1, mask=~self.hit)
-        return self.rows[name].combine_chunks().take(position)
+    def of(cls, kinships: "Kinships", found: "Duplicates") -> Self:
+        copies = np.flatnonzero(found.keeper >= 0)
+        copies = copies[np.argsort(kinships.row_id[copies])]
+        keeper = kinships.row_id[found.keeper[copies]]
+        return cls(kinships.row_id[copies], keeper, found.distance[copies], found.similarity[copies])
 
 
 def _verdicts(
-    mask: NDArray[np.uint64],
-    flags: NDArray[np.uint64],
-    found: "Duplicates",
-    contamination: _Contamination,
+    mask: Mask,
+    flags: Mask,
+    copies: _Copies,
+    contaminated: pa.Table,
     split: NDArray[np.int8],
     names: tuple[str, ...],
-) -> pa.Table:
-    drawn = pa.DictionaryArray.from_arrays(pa.array(split, mask=~found.kept), pa.array(names))
-    columns = [
-        pa.array(np.arange(len(mask))),
-        pa.array(found.kept),
-        pa.array(mask),
-        pa.array(flags),
-        pa.array(found.keeper, mask=found.keeper < 0),
-        pa.array(found.distance, mask=found.distance < 0),
-        pa.array(found.similarity, mask=np.isnan(found.similarity)),
-        contamination.column("reference"),
-        contamination.column("distance"),
-        drawn,
-    ]
-    return pa.table(columns, schema=VERDICTS)
+) -> Iterator[pa.Table]:
+    """Yield :data:`schemas.tables.VERDICTS`, a row group at a time."""
+    references = contaminated["row_id"].to_numpy()
+    for here in _groups(len(mask)):
+        rows = here.stop - here.start
+        some = slice(*np.searchsorted(copies.row_id, [here.start, here.stop]))
+        at = copies.row_id[some] - here.start
+        keeper, distance = np.full(rows, -1, np.int64), np.full(rows, -1, np.int8)
+        similarity = np.full(rows, np.nan, np.float32)
+        keeper[at], distance[at], similarity[at] = (part[some] for part in copies[1:])
+        first, last = np.searchsorted(references, [here.start, here.stop]).tolist()
+        position = np.full(rows, -1, np.int64)
+        position[references[first:last] - here.start] = np.arange(first, last)
+        reference = contaminated.take(pa.array(position, mask=position < 0)).combine_chunks()
+        kept = mask[here] == 0
+        columns = [
+            pa.array(np.arange(here.start, here.stop)),
+            pa.array(kept),
+            pa.array(mask[here]),
+            pa.array(flags[here]),
+            pa.array(keeper, mask=keeper < 0),
+            pa.array(distance, mask=distance < 0),
+            pa.array(similarity, mask=np.isnan(similarity)),
+            reference["reference"],
+            reference["distance"],
+            pa.DictionaryArray.from_arrays(pa.array(split[here], mask=~kept), pa.array(names)),
+        ]
+        yield pa.table(columns, schema=VERDICTS)
 
 
-def _funnel(mask: NDArray[np.uint64]) -> Funnel:
-    left = np.ones(len(mask), np.bool_)
+class _Counts(NamedTuple):
+    """How many rows carry what; by position in :data:`schemas.reasons.REASONS`, or by split."""
+
+    primary: NDArray[np.int64]  # the first in stage order
+    rows: NDArray[np.int64]
+    primary_flags: NDArray[np.int64]
+    flagged: NDArray[np.int64]  # kept rows
+    splits: NDArray[np.int64]  # kept rows
+
+    @classmethod
+    def of(cls, mask: Mask, flags: Mask, split: NDArray[np.int8], splits: int) -> Self:
+        primary, rows, primary_flags, flagged = np.zeros((4, len(REASONS)), np.int64)
+        counts = cls(primary, rows, primary_flags, flagged, np.zeros(splits, np.int64))
+        for here in _groups(len(mask)):
+            kept = mask[here] == 0
+            counts.splits[:] += np.bincount(split[here][kept], minlength=splits)
+            for masks, primary, rows in (
+                (mask[here][~kept], counts.primary, counts.rows),
+                (flags[here][kept], counts.primary_flags, counts.flagged),
+            ):
+                lowest = masks & (~masks + np.uint64(1))
+                there = int(np.bitwise_or.reduce(masks, initial=0))
+                for number in [number for number in range(len(REASONS)) if there >> number & 1]:  # few are there
+                    bit = np.uint64(1 << number)
+                    primary[number] += np.count_nonzero(lowest == bit)
+                    rows[number] += np.count_nonzero(masks & bit)
+        return counts
+
+
+def _bytes_of(scan: ScanReport, mask: Mask) -> int:
+    """Return how long the images of the kept rows are [bytes]."""
+
+    def of_kept(place: slice, table: pa.Table) -> int:
+        return int(table["byte_length"].to_numpy()[mask[place] == 0].sum())
+
+    return sum(in_pieces(scan, ["byte_length"], of_kept))
+
+
+def _funnel(rows: int, primary: NDArray[np.int64]) -> Funnel:
+    left = rows
     steps = []
     for stage in Stage:
-        hit = left & ((mask & np.uint64(mask_of(stage=stage))) != 0)
-        left &= ~hit
-        steps.append(FunnelStep(stage=stage, rejected=int(hit.sum()), left=int(left.sum())))
-    return Funnel(source_rows=len(mask), steps=tuple(steps))
+        rejected = sum(int(primary[number]) for number, reason in enumerate(REASONS) if reason.stage is stage)
+        left -= rejected
+        steps.append(FunnelStep(stage=stage, rejected=rejected, left=left))
+    return Funnel(source_rows=rows, steps=tuple(steps))
 
 
-def _count(mask: NDArray[np.uint64]) -> tuple[ReasonCount, ...]:
-    lowest = mask & (~mask + np.uint64(1))  # the primary reason: the first in stage order
-    counts = []
-    for reason in REASONS:
-        bit = np.uint64(reason.bit)
-        rows = int(((mask & bit) != 0).sum())
-        if rows:
-            counts.append(ReasonCount(reason=reason, primary=int((lowest == bit).sum()), rows=rows))
-    return tuple(counts)
+def _told(primary: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[ReasonCount, ...]:
+    return tuple(
+        ReasonCount(reason=reason, primary=int(primary[number]), rows=int(rows[number]))
+        for number, reason in enumerate(REASONS)
+        if rows[number]
+    )

@@ -18,7 +18,7 @@ from tasks.published import MANIFEST
 from tasks.select.assign import in_buffer
 from tasks.select.draw import identify_images, uniform_hash
 from tasks.select.masks import levels
-from tasks.select.splits import Tiles, find_blocks
+from tasks.select.splits import Ground, Tiles, find_blocks
 from tasks.verify.data import rows_by_file
 from tasks.verify.faults import SHOWN, some
 from tasks.verify.files import data_files
@@ -120,7 +120,8 @@ def _check_ground(index: pa.Table, tiles: Tiles, spatial: Spatial) -> Iterator[s
         told = f"are in different splits, and both in the block {block}"
         yield f"{INDEX_FILE}: row ids {row_ids[one]} and {row_ids[other]} {told}"
     if spatial.buffer is not None:
-        near = in_buffer(spatial, tiles, blocks, split, np.ones(len(split), np.bool_))
+        everywhere = Ground.of(blocks, split, np.ones(len(split), np.bool_))
+        near = in_buffer(spatial, tiles, blocks, split, everywhere)
         if near.any():
             told = f"within {spatial.buffer.tiles} tiles of zoom {spatial.buffer.zoom} of another split's ground"
             yield f"{INDEX_FILE}: row id {some(row_ids[near])}: {told}"

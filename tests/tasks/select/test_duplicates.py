@@ -3,17 +3,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from pairs import Row, encode, land, pair, recipe_for, scan_all, write_tree
 from PIL import Image
+from signals import scanned, select, verdicts
 
 from schemas.reasons import REASONS, Reason
 from schemas.recipe import Recipe
 from schemas.reports import ReferenceReport
 from tasks.deduplicate.stage import find_duplicates
 from tasks.files import read_parquet
-from tasks.select import duplicates
 from tasks.select.thresholds import ColumnAbsent
 from tasks.select.verdicts import give_verdicts
 
@@ -199,13 +198,10 @@ def test_what_needs_a_column_that_is_absent_is_an_error_with_the_key(
         judge_by(recipe)
 
 
-def test_digests_that_begin_alike_are_not_taken_for_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digests_that_begin_alike_are_not_taken_for_equal(tmp_path: Path) -> None:
     digests = [b"12345678" + bytes(24), b"12345678" + bytes(23) + b"x", None, b"12345678" + bytes(24), b"9" * 32]
-    table = pa.table({"sha256": pa.array(digests, pa.binary(32))})
-    monkeypatch.setattr(duplicates, "load_signals", lambda scan, columns: table)
-    codes = duplicates.equal_digests(None)  # type: ignore[arg-type]
-    assert codes[0] == codes[3] >= 0
-    assert codes[[1, 2, 4]].tolist() == [-1, -1, -1]
+    found = verdicts(select(tmp_path, scanned(tmp_path, [{"sha256": digest} for digest in digests])))
+    assert [verdict["duplicate_of"] for verdict in found] == [None, None, None, 0, None]
 
 
 def reference_of(home: Path, name: str, rows: list[Row]) -> ReferenceReport:

@@ -1,5 +1,6 @@
 """Which of several duplicates is the better one: the order that the recipe gives all rows."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from schemas.recipe import Deduplication, Preference
 from schemas.reports import ScanReport
 from tasks.files import read_parquet
-from tasks.signals import load_signals
+from tasks.signals import of_rows
 
 _BETTER: dict[str, tuple[str, int]] = {
     "quality": ("img_quality_score", -1),
@@ -22,20 +23,21 @@ _BETTER: dict[str, tuple[str, int]] = {
 """The signal behind each word of ``deduplication.priority``; 1: the lowest is the best, -1: the highest."""
 
 
-def best_first(scan: ScanReport, settings: Deduplication) -> NDArray[np.int64]:
-    """Return all rows, the best first: by nested tile policy, then by priority, at last by place in the source.
+def best_first(scan: ScanReport, settings: Deduplication, row_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the positions of ``row_ids`` (ascending), the best row first: by nested tile policy, then by priority, at
+    last by place in the source.
 
     A row without a value comes after all that have one.
     """
     keys: list[NDArray[np.float64]] = []
     if settings.nested_tiles is not None:
-        keys.append(_signal(scan, "z", 1 if settings.nested_tiles == "coarsest" else -1))
+        keys.append(_signal(scan, "z", 1 if settings.nested_tiles == "coarsest" else -1, row_ids))
     for word in settings.priority:
         if word != "preferred":
-            keys.append(_signal(scan, *_BETTER[word]))
+            keys.append(_signal(scan, *_BETTER[word], row_ids))
         elif settings.preferred:
-            keys.append(preference(scan, settings.preferred).astype(np.float64))
-    return in_order(keys, scan.rows)
+            keys.append(preference(scan, settings.preferred)[row_ids].astype(np.float64))
+    return in_order(keys, len(row_ids))
 
 
 def in_order(keys: Sequence[NDArray[np.float64]], rows: int) -> NDArray[np.int64]:
@@ -48,8 +50,13 @@ def in_order(keys: Sequence[NDArray[np.float64]], rows: int) -> NDArray[np.int64
     return order
 
 
-def _signal(scan: ScanReport, name: str, sign: int) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = pc.fill_null(load_signals(scan, [name])[name].cast(pa.float64()), np.nan).to_numpy()
+def _signal(scan: ScanReport, name: str, sign: int, row_ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    values = np.empty(len(row_ids), np.float64)
+
+    def take_in(here: slice, table: pa.Table) -> None:
+        values[here] = pc.fill_null(table[name].cast(pa.float64()), np.nan).to_numpy()
+
+    deque(of_rows(scan, [name], row_ids, take_in), 0)
     return sign * values
 
 
