@@ -38,10 +38,12 @@ _ASIDE = "laid-aside"
 
 
 class WrittenSubset(NamedTuple):
-    """A subset whose data files are written, where no link leads to them yet, or that was published before."""
+    """A subset whose data files are written, where no link leads to them yet; or a version that was made before."""
 
-    making: Making
+    selected: SelectReport
+    staging: Staging
     data: WriteReport
+    making: Making | None  # None: nothing is left to be made
 
 
 def write_subset(
@@ -62,17 +64,17 @@ def write_subset(
     target = data_schema(scanned, text=output.text is not None)
     draft = draft_manifest(recipe, subset, scanned, duplicates, selected, target)
     staging = Staging(output.dir, draft)
-    placement = place_rows(scanned, selected.verdicts, subset, output, images=recipe.scan.images)
-    making = Making(subset, output, shards, scanned, selected, placement, draft, staging)
     if staging.complete():
         data = tuple(file for file in read_manifest(staging.subset).files if file.image_bytes is not None)
-        return WrittenSubset(making, _report(recipe, selected, data))
+        return WrittenSubset(selected, staging, _report(recipe, selected, data), making=None)
     staging.open()
-    if output.mode == "index":
-        return WrittenSubset(making, _report(recipe, selected, ()))
-    plans = plan_files(shards, scanned, placement, images=recipe.scan.images)
-    files = write_files(plans, target, staging, output, local_folder(recipe.workspace), crew)
-    return WrittenSubset(making, _report(recipe, selected, files))
+    placement = place_rows(scanned, selected.verdicts, subset, output, images=recipe.scan.images)
+    making = Making(subset, output, shards, scanned, selected, placement, draft, staging)
+    files: tuple[DataFile, ...] = ()
+    if output.mode == "data":
+        plans = plan_files(shards, scanned, placement, images=recipe.scan.images)
+        files = write_files(plans, target, staging, output, local_folder(recipe.workspace), crew)
+    return WrittenSubset(selected, staging, _report(recipe, selected, files), making)
 
 
 def write_files(
@@ -138,22 +140,25 @@ def _lay_aside(parts: Sequence[ShardRows], target: DataSchema, folder: UPath, na
 def publish_subset(recipe: Recipe, written: WrittenSubset) -> PublishReport:
     """Complete a written subset and make it the latest version."""
     logger = get_run_logger()
-    making, data = written
-    selected, draft, staging = making.selected, making.draft, making.staging
-    told = {"select": selected, "write": data, "mode": draft.mode, "version": staging.subset.name}
+    selected, staging, data, making = written
+    version = staging.subset.name
+    told = {"select": selected, "write": data, "mode": recipe.output.mode, "version": version}
     if staging.published():
-        logger.info("%s: published already, left as it is: %s", draft.subset, staging.subset.name)
+        logger.info("%s: published already, left as it is: %s", selected.subset, version)
         staging.clear()
         return PublishReport(directory=staging.directory, reused=True, **told)
-    run = {
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "flow_run_id": flow_run.get_id(),
-        "flow_run_name": flow_run.get_name(),
-        "recipe": recipe.model_dump(mode="json"),
-        "scan": str(making.scan),
-    }
-    directory = publish(making, data, run)
-    logger.info("%s: %s, published as %s in %s", draft.subset, selected, staging.subset.name, directory)
+    if making is None:
+        directory = staging.publish(recipe.output.keep_versions)  # a former version, which is the latest again
+    else:
+        run = {
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "flow_run_id": flow_run.get_id(),
+            "flow_run_name": flow_run.get_name(),
+            "recipe": recipe.model_dump(mode="json"),
+            "scan": str(making.scan),
+        }
+        directory = publish(making, data, run)
+    logger.info("%s: %s, published as %s in %s", selected.subset, selected, version, directory)
     report = PublishReport(directory=directory, reused=False, **told)
     emit_published(recipe.source.name, report)
     return report

@@ -49,6 +49,12 @@ SIGNALS = pa.schema(
 )
 """One row a pair, one Parquet file a shard: every fact a later stage decides by."""
 
+KINSHIPS_VERSION = 1
+"""Raised whenever the same signals, pairs and settings would tell otherwise which rows are duplicates of which."""
+
+VERDICTS_VERSION = 1
+"""Raised whenever the same signals, duplicates and recipe would give other verdicts."""
+
 PAIRS_VERSION = 1
 """Raised whenever the same descriptors would give other pairs: a new number searches every source again."""
 

@@ -36,7 +36,7 @@ def read_parquet(path: UPath, columns: Sequence[str] | None = None, *, threads: 
         with pq.ParquetFile(str(path), memory_map=True) as file:
             return file.read(columns=None if columns is None else list(columns), use_threads=threads)
     with path.open("rb") as file:
-        return pq.read_table(file, columns=columns, use_threads=threads)
+        return pq.read_table(file, columns=None if columns is None else list(columns), use_threads=threads)
 
 
 def read_parquet_metadata(path: UPath) -> pq.FileMetaData:

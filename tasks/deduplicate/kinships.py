@@ -16,7 +16,7 @@ from upath import UPath
 
 from schemas.recipe import Deduplication, fingerprint
 from schemas.reports import ScanReport
-from schemas.tables import PAIRS
+from schemas.tables import KINSHIPS_VERSION, PAIRS
 from tasks.deduplicate.pictures import rows_with
 from tasks.deduplicate.priority import best_first
 from tasks.deduplicate.sharing import Sharing, rows_that_share
@@ -25,9 +25,6 @@ from tasks.scan.images import byte_matrix
 from tasks.signals import in_pieces, of_rows
 from tasks.spill import room
 from tasks.tiles import tile_number
-
-KINSHIPS_VERSION = 1
-"""Raised whenever the same signals and settings would give other kinships."""
 
 BYTES, PIXELS, PICTURE, TILE, CAPTION = "bytes", "pixels", "picture", "tile", "caption"
 """Columns of a kinships file: what rows of the same number have in common; null where no other row has it."""

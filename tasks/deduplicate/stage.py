@@ -7,8 +7,10 @@ from upath import UPath
 
 from schemas.recipe import Deduplication
 from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
+from schemas.tables import KINSHIPS_VERSION, PAIRS_VERSION
 from tasks.files import read_parquet_metadata
 from tasks.options import STAGE
+from tasks.records import note, recall, record_key
 
 
 @task(
@@ -31,6 +33,9 @@ def find_duplicates(
     Raises:
         TooManyPairs: if too many pictures look alike.
     """
+    record = workspace / "duplicates" / f"{_key(scan, references, settings)}.json"
+    if known := recall(record, DeduplicateReport, lambda report: [report.path, report.contaminated]):
+        return known.model_copy(update={"references": tuple(references), "reused": True})
     # Numba takes half a second to import.
     from tasks.deduplicate.kinships import bring_kinships_up_to_date
     from tasks.deduplicate.pairs import bring_pairs_up_to_date
@@ -46,7 +51,7 @@ def find_duplicates(
     hashed_rows, distinct = pictures.rows, len(pictures.signature)
     del pictures  # hundreds of megabytes of ten million
     bring_kinships_up_to_date(scan, settings, pairs, workspace)
-    return DeduplicateReport(
+    report = DeduplicateReport(
         rows=scan.rows,
         hashed_rows=hashed_rows,
         pictures=distinct,
@@ -57,6 +62,19 @@ def find_duplicates(
         contaminated=contaminated,
         references=tuple(references),
     )
+    note(record, report, without={"references"})
+    return report
+
+
+def _key(scan: ScanReport, references: Sequence[ReferenceReport], settings: Deduplication) -> str:
+    """Return what stands for all that duplicates depend on: signals, their settings, and what counts as the same."""
+    scans = {"source": scan, **{reference.name: reference.scan for reference in references}}
+    signals = {
+        name: [[shard.shard, shard.rows, shard.signals.parent.name, shard.signals.name] for shard in scanned.shards]
+        for name, scanned in scans.items()
+    }
+    asked = settings.model_dump(mode="json", exclude={"references"})
+    return record_key(signals, asked, PAIRS_VERSION, KINSHIPS_VERSION)
 
 
 def _rows(path: UPath | None) -> int:

@@ -69,8 +69,11 @@ def plan_subset(
 
 
 def _select(recipe: Recipe, subset: Subset, known: Known, found: DeduplicateReport, folder: UPath) -> SelectReport:
+    from tasks.select.stage import known_verdicts
     from tasks.select.verdicts import give_verdicts
 
+    if selected := known_verdicts(recipe, subset, known.scan, found):
+        return selected
     return give_verdicts(recipe.model_copy(update={"workspace": folder}), subset, known.scan, found)
 
 

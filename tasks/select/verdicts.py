@@ -8,13 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from upath import UPath
 
 from schemas.reasons import REASONS, Reason, Stage
-from schemas.recipe import Recipe, fingerprint
+from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, Funnel, FunnelStep, ReasonCount, ScanReport, SelectReport
 from schemas.subset import Subset
-from schemas.tables import CONTAMINATED, VERDICTS
+from schemas.tables import CONTAMINATED, KINSHIPS_VERSION, PAIRS_VERSION, SCAN_VERSION, VERDICTS, VERDICTS_VERSION
 from tasks.files import appearing, read_parquet
+from tasks.records import record_key
 from tasks.select.criteria import hold_against_rules, require_all_columns
 from tasks.select.masks import Mask
 from tasks.select.parting import FATES, drop_rows, identities, part_rows
@@ -68,8 +70,7 @@ def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: 
     if not np.array_equal(mask[row_id] == 0, found.kept):
         raise AssertionError("a row is kept and has a reason, or is neither kept nor has a reason")
 
-    key = fingerprint({"recipe": recipe.essence(subset), "shards": _contents(scan, duplicates)})
-    path = recipe.workspace / "verdicts" / f"{subset.name}-{key[:16]}.parquet"
+    path = verdicts_path(recipe, subset, scan, duplicates)
     names = tuple(subset.splits.fractions)
     copies = _Copies.of(kinships, found)
     with appearing(path) as temporary, _writer(temporary) as writer:
@@ -91,6 +92,14 @@ def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: 
     )
 
 
+def verdicts_path(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport) -> UPath:
+    """Return where the verdicts of ``subset`` lie: its name, and a key that stands for all that they depend on."""
+    scans = (scan, *(reference.scan for reference in duplicates.references))
+    contents = [[shard.shard, shard.content_xxh3] for scanned in scans for shard in scanned.shards]
+    key = record_key(recipe.essence(subset), contents, SCAN_VERSION, PAIRS_VERSION, KINSHIPS_VERSION, VERDICTS_VERSION)
+    return recipe.workspace / "verdicts" / f"{subset.name}-{key}.parquet"
+
+
 def _writer(path: Path) -> pq.ParquetWriter:
     # A dictionary of numbers that are all different takes longer to make than all else.
     dictionaries = ["reasons", "flags", "duplicate_distance", "reference", "reference_distance", "split"]
@@ -109,11 +118,6 @@ def _groups(rows: int) -> Iterator[slice]:
 def _share_fates(mask: Mask, fate: NDArray[np.uint8]) -> None:
     for here in _groups(len(mask)):
         mask[here] |= FATES[fate[here]]
-
-
-def _contents(scan: ScanReport, duplicates: DeduplicateReport) -> list[str]:
-    scans = (scan, *(reference.scan for reference in duplicates.references))
-    return [shard.content_xxh3 for scanned in scans for shard in scanned.shards]
 
 
 class _Copies(NamedTuple):

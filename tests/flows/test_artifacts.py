@@ -84,10 +84,12 @@ def test_a_finished_run_shows_its_funnel_reasons_result_and_report(
 
 
 def test_a_run_that_finds_nothing_new_says_so_by_the_name_of_its_state(
-    source: Path, tmp_path: Path, prefect_server: None
+    source: Path, tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny_recipe(source, tmp_path)
     assert curate(recipe, return_state=True).name == "Completed"
+    for place in ("tasks.select.stage.give_verdicts", "tasks.deduplicate.pictures.distinct_pictures"):
+        monkeypatch.setattr(place, lambda *_: pytest.fail("what was decided is decided again"))
     state = curate(recipe, return_state=True)
     assert (state.name, state.is_completed()) == ("Nothing new", True)
     assert state.message == "tiny: scanned 0, reused all 5 shards (60 rows); unchanged: clean, high-quality"
