@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -105,6 +105,13 @@ class Services:
         finally:
             _end(process)
 
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Keep the server running, and answering, for the length of a ``with`` block."""
+        with self.started("server") as log:
+            wait(lambda: _answers(f"{self.url}/api/health"), f"the server; see {log}", 90)
+            yield
+
     def ask(self, path: str, question: Mapping[str, Any] | None = None) -> Any:
         """Return the answer of the server's API to a GET, or with a ``question`` to a POST."""
         data = None if question is None else json.dumps(question).encode()
@@ -145,13 +152,11 @@ class Services:
 @contextmanager
 def services(home: Path) -> Iterator[Services]:
     """Start server and worker in ``home``, an empty folder, and deploy everything; end them with the ``with`` block."""
-    started = Services(home, _free_port())
-    with ExitStack() as stack:
-        log = stack.enter_context(started.started("server"))
-        wait(lambda: _answers(f"{started.url}/api/health"), f"the server; see {log}", 90)
+    started = Services(home, free_port())
+    with started.serving():
         started.service("deploy")
-        stack.enter_context(started.started("worker"))
-        yield started
+        with started.started("worker"):
+            yield started
 
 
 def wait(reached: Callable[[], bool], what: str, seconds: float) -> None:
@@ -175,7 +180,8 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nothing listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -20,10 +20,10 @@ SHARDS = 12
 _LONGEST_S = 240
 
 
-def large_source(folder: Path) -> Path:
-    """Write a source of 96 rows whose 12 shards take some tenths of a second each."""
+def large_source(folder: Path, rows_each: int = 8) -> Path:
+    """Write a source of 12 shards; with 8 rows each they take some tenths of a second each."""
     images = [encode(picture(seed, size=(2048, 2048)), quality=95) for seed in range(SHARDS)]
-    rows = [pair(n, image=images[n % SHARDS] + b"%d" % n) for n in range(SHARDS * 8)]
+    rows = [pair(n, image=images[n % SHARDS] + b"%d" % n) for n in range(SHARDS * rows_each)]
     return write_tree(folder, rows, shards=SHARDS)
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 from pairs import pair, recipe_for, write_tree
 from ruamel.yaml import YAML
+from runs import SHARDS, large_recipe, large_source, latest, signals
 
 from deployments.show import DEPLOYMENTS, Services, services, wait
 from schemas.recipe import Recipe
+from tasks.verify.subset import verify
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +67,17 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     home = tmp_path_factory.mktemp("tiny")
     source = write_tree(home / "source", [pair(seed) for seed in range(24)], shards=2)
     return recipe_for(source, home, deduplication={"near": None})
+
+
+def at_work(prefect: Services) -> list[str]:
+    """Return the commands of the worker processes of all runs."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_text()
+            if str(prefect.home) in (process / "environ").read_text() and "multiprocessing.spawn" in command:
+                found.append(command)
+    return found
 
 
 def parameters(recipe: Recipe) -> str:
@@ -118,6 +132,28 @@ def test_a_run_by_hand_then_one_by_schedule_that_finds_nothing_new_then_one_that
     assert [message["subject"].partition(":")[0] for message in messages] == ["clean", "curate tiny → clean"]
     assert messages[0]["body"].startswith("Kept 24 of 24 pairs of tiny.")
     assert "/nowhere" in messages[1]["body"]
+
+
+def test_a_run_that_is_cancelled_ends_at_once_and_the_next_goes_on(
+    prefect: Services, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("cancelled")
+    slow = large_recipe(large_source(home / "source", 48), home, scan={"pixel_digest": True})  # half a minute
+    before = len(prefect.runs("curate/ad-hoc"))
+    prefect.run("prefect", "deployment", "run", "curate/ad-hoc", "--params", parameters(slow))
+    wait(lambda: bool(signals(home)), "the scan", 60)
+    assert at_work(prefect)
+    run = prefect.runs("curate/ad-hoc")[0]
+    prefect.run("prefect", "flow-run", "cancel", run["id"])
+    wait(lambda: prefect.runs("curate/ad-hoc")[0]["state_type"] == "CANCELLED", "the end of the run", 45)
+    wait(lambda: not at_work(prefect), "the end of its processes", 15)
+    done = signals(home)
+    assert len(done) < SHARDS, "it was done before it was cancelled"
+    prefect.run("prefect", "deployment", "run", "curate/ad-hoc", "--params", parameters(slow))
+    again = prefect.finished("curate/ad-hoc", before + 2, 120)[0]
+    assert again["state_name"] == "Completed", prefect.log("worker")
+    assert done.items() <= signals(home).items(), "a shard was scanned twice"
+    assert verify(latest(home)).sound
 
 
 def test_served_without_a_worker(prefect: Services, recipe: Recipe, tmp_path: Path) -> None:
