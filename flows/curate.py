@@ -47,6 +47,8 @@ def curate(recipe: Recipe) -> CurateReport:
     ensure_writable(recipe.output.dir)
     for subset in recipe.subsets:
         Versions(recipe.output.dir, subset.name).latest()  # refuses what is in the way, before hours of scanning
+    with exclusive(recipe.output.dir, flow_run.get_name() or recipe.title):
+        pass  # refuses another run there, too; of one that comes in between, the end is waited for
     with standing_engine(recipe.engine) as engine:
         recipe = recipe.model_copy(update={"engine": engine})
         scanned = scan(recipe)
@@ -83,15 +85,14 @@ def _publish_all(
     written = []
     places = (recipe.source.path, recipe.output.dir, recipe.workspace)
     writers = open_crew(write_engine(recipe.engine, recipe.output, recipe.workspace), *places)
-    with exclusive(recipe.output.dir, flow_run.get_name() or recipe.title) as held, writers as crew:
+    with exclusive(recipe.output.dir, flow_run.get_name() or recipe.title, wait=True) as held, writers as crew:
         for subset in recipe.subsets:
             with stage(f"select {subset.name}") as bar:
                 selected = select(recipe, subset, scanned, duplicates)
                 bar.finish(str(selected))
-            written.append(write_subset(recipe, subset, shards, scanned, duplicates, selected, crew))
+            written.append(write_subset(recipe, subset, shards, scanned, duplicates, selected, crew, held))
         # Only now, when every row of every subset has been read: before, a shard could still turn out to be changed.
-        held.check()
-        published = tuple(publish_subset(recipe, subset) for subset in written)
+        published = tuple(publish_subset(recipe, subset, held) for subset in written)
     return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=duplicates, subsets=published)
 
 

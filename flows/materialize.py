@@ -49,15 +49,16 @@ def materialize(job: Materialization) -> UPath:
     if not sound.sound:
         raise NotSound(f"{sound}\nGet it again.")
     ensure_writable(job.dir)
-    staging = Staging(job.dir, as_data(manifest))
-    if staging.published():
-        return staging.directory
+    there = Staging(job.dir, as_data(manifest))
+    if there.published():
+        return there.directory
     source = pin(source_at(manifest, job.source, hub=job.hub, revision=job.revision))
-    aside = local_folder(staging.folder)
+    aside = local_folder(there.folder)
     shards = list_shards(source, FetchCache(Path(str(aside)) / "fetched", job.engine.fetched_bytes))
-    with exclusive(job.dir, flow_run.get_name() or "materialize"):
+    with exclusive(job.dir, flow_run.get_name() or "materialize") as held:
+        staging = Staging(job.dir, as_data(manifest))
         if staging.complete():
-            return staging.publish(job.keep_versions)
+            return staging.publish(job.keep_versions, held)
         staging.open()
         files = _write(job, index, manifest, shards, staging, aside)
         run = {
@@ -68,7 +69,7 @@ def materialize(job: Materialization) -> UPath:
         }
         try:
             require_same(manifest, files)
-            return publish_again(manifest, index, files, staging, job.keep_versions, run)
+            return publish_again(manifest, index, files, staging, job.keep_versions, held, run)
         except NotTheSame:
             staging.give_up()  # or these files would be taken again, when the source is the right one
             raise

@@ -17,8 +17,9 @@ _TOP_REASONS = 5
 _PLACES: dict[Place, str] = {
     "new": "will be written",
     "unchanged": "is there already, just so, and stays as it is",
-    "replaced": "holds another version, which will be replaced",
-    "there": "holds a version already, which will be replaced if it differs",
+    "kept": "is a version that is kept, and will be the latest again",
+    "changed": "holds another version, beside which a new one is written",
+    "there": "holds a version already, beside which a new one is written if it differs",
     "in the way": "is no subset, and in the way",
 }
 _NEAR = {

@@ -22,6 +22,7 @@ from schemas.reports import (
     written_in_words,
 )
 from schemas.subset import Subset
+from tasks.locks import Held
 from tasks.published import read_manifest
 from tasks.source.listing import local_folder
 from tasks.source.shards import Shard
@@ -54,6 +55,7 @@ def write_subset(
     duplicates: DeduplicateReport,
     selected: SelectReport,
     crew: Crew,
+    held: Held,
 ) -> WrittenSubset:
     """Write the data files of ``subset``, unless it is in its place already; in mode ``index``, none.
 
@@ -69,7 +71,7 @@ def write_subset(
         return WrittenSubset(selected, staging, _report(recipe, selected, data), making=None)
     staging.open()
     placement = place_rows(scanned, selected.verdicts, subset, output, images=recipe.scan.images)
-    making = Making(subset, output, shards, scanned, selected, placement, draft, staging)
+    making = Making(subset, output, shards, scanned, selected, placement, draft, staging, held)
     files: tuple[DataFile, ...] = ()
     if output.mode == "data":
         plans = plan_files(shards, scanned, placement, images=recipe.scan.images)
@@ -137,7 +139,7 @@ def _lay_aside(parts: Sequence[ShardRows], target: DataSchema, folder: UPath, na
         bar.finish(f"laid the rows of {len(parts)} shards aside")
 
 
-def publish_subset(recipe: Recipe, written: WrittenSubset) -> PublishReport:
+def publish_subset(recipe: Recipe, written: WrittenSubset, held: Held) -> PublishReport:
     """Complete a written subset and make it the latest version."""
     logger = get_run_logger()
     selected, staging, data, making = written
@@ -145,10 +147,10 @@ def publish_subset(recipe: Recipe, written: WrittenSubset) -> PublishReport:
     told = {"select": selected, "write": data, "mode": recipe.output.mode, "version": version}
     if staging.published():
         logger.info("%s: published already, left as it is: %s", selected.subset, version)
-        staging.clear()
+        staging.tidy(recipe.output.keep_versions)
         return PublishReport(directory=staging.directory, reused=True, **told)
     if making is None:
-        directory = staging.publish(recipe.output.keep_versions)  # a former version, which is the latest again
+        directory = staging.publish(recipe.output.keep_versions, held)  # a former version, which is the latest again
     else:
         run = {
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -197,9 +197,11 @@ def _cluster_runner(engine: Engine) -> Any:
 def _sigterm_as_it_was() -> Iterator[None]:
     """Keep the handler of SIGTERM, by which runs are cancelled: Ray puts its own in its place when it starts."""
     former = signal.getsignal(signal.SIGTERM)
-    yield
-    if former is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, former)
+    try:
+        yield
+    finally:
+        if former is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, former)
 
 
 @contextmanager

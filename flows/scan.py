@@ -35,7 +35,7 @@ def scan(recipe: Recipe) -> ScanReport:
     shards = shards_of(recipe)
     refuse_other_columns(recipe, shards)
     ensure_writable(recipe.workspace)
-    for pattern in ("identities", "signals/*", "pairs/*", "contaminated", "kinships", "verdicts"):
+    for pattern in ("identities", "signals/*", "pairs/*", "contaminated", "duplicates", "kinships", "verdicts"):
         for folder in recipe.workspace.glob(pattern):
             sweep(folder)
     columns = recipe.source.columns.model_dump()

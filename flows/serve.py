@@ -30,6 +30,13 @@ ROOT = Path(__file__).parents[1]
 PREFECT_FILE = ROOT / "deployments" / "prefect.yaml"
 
 
+_KEYS = {
+    "build", "concurrency_limit", "description", "entrypoint", "name", "parameters", "schedules", "tags", "version",
+    "work_pool",
+}  # fmt: skip
+"""What a deployment may say; a work pool is for workers, and passed over."""
+
+
 class NotServable(CurationError):
     """A file of deployments that cannot be read, defines none, or names a recipe that is not valid."""
 
@@ -86,11 +93,19 @@ def deployments_of(prefect_file: Path) -> list[RunnerDeployment]:
     if not configs:
         raise NotServable(f"{prefect_file}: found no `deployments`, expected a list of them")
     made = []
-    for config in configs:
+    for number, config in enumerate(configs):
+        where = f"{prefect_file}: deployments.{number}"
+        if not isinstance(config, dict) or not {"name", "entrypoint"} <= config.keys():
+            raise NotServable(f"{where}: found {config!r}, expected a mapping with name and entrypoint")
+        if unknown := sorted(config.keys() - _KEYS):
+            told = f"{', '.join(map(str, unknown))}: not served; expected {', '.join(sorted(_KEYS))}"
+            raise NotServable(f"{where}: {told}")
         try:
             made.append(_deployment(config))
         except StepExecutionError as error:
-            raise NotServable(f"{prefect_file}: {config['name']}: {error.__cause__ or error}") from error
+            raise NotServable(f"{where}: {config['name']}: {error.__cause__ or error}") from error
+        except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise NotServable(f"{where}: {config['name']}: {type(error).__name__}: {error}") from error
     return made
 
 
@@ -105,6 +120,6 @@ def _deployment(config: dict[str, Any]) -> RunnerDeployment:
         tags=told.get("tags"),
         version=told.get("version"),
         parameters=told.get("parameters"),
-        schedules=[DeploymentScheduleCreate.from_schedule(Schedule(**one)) for one in told.get("schedules", ())],
+        schedules=[DeploymentScheduleCreate.from_schedule(Schedule(**one)) for one in told.get("schedules") or ()],
         concurrency_limit=ConcurrencyLimitConfig(**limit) if isinstance(limit, dict) else limit,
     )

@@ -20,6 +20,6 @@ def verify(job: Verification) -> VerifyReport:
     report = verified(job)
     if not report.sound:
         announce_problems(job.subset.name, report)
-        raise NotSound(f"{report}\nPublish it again, or go back to a former version.")
+        raise NotSound(f"{report}\nRemove {report.directory} and curate again, or go back to a former version.")
     get_run_logger().info("%s", report)
     return report

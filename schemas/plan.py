@@ -47,7 +47,7 @@ class DuplicatesPlan(Model):
     contaminated_rows: NonNegativeInt | None = Field(description="Such rows so far; null: not searched here.")
 
 
-Place = Literal["new", "unchanged", "replaced", "there", "in the way"]
+Place = Literal["new", "unchanged", "kept", "changed", "there", "in the way"]
 
 
 class Outcome(Model):

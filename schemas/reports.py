@@ -309,8 +309,10 @@ class CurateReport(Model):
 
     @property
     def news(self) -> bool:
-        """False when every shard was scanned before and every subset was published as it is."""
-        return self.scan.scanned > 0 or not all(subset.reused for subset in self.subsets)
+        """False when every shard is sound and was scanned before, and every subset was published as it is."""
+        scans = (self.scan, *(reference.scan for reference in self.deduplicate.references))
+        looked_at = any(scan.scanned or scan.quarantined for scan in scans)
+        return looked_at or not all(subset.reused for subset in self.subsets)
 
     def __str__(self) -> str:
         """Return what was done, in words."""

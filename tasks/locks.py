@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ RENEWED_EVERY_S = 10.0
 GIVEN_UP_AFTER_S = 45.0
 """A lease that is not renewed for so long is one of a process that was killed, or cut off from the store [s]."""
 
+_LOOK_AGAIN_S = 1.0
 _LOCK = ".lock"
 
 
@@ -50,18 +51,28 @@ class Held:
 
 
 @contextmanager
-def exclusive(directory: UPath, run: str) -> Iterator[Held]:
+def exclusive(directory: UPath, run: str, *, wait: bool = False) -> Iterator[Held]:
     """Hold ``directory`` for the length of a ``with`` block.
 
     Args:
         directory: the folder, which is there.
         run: what to call the holder in the error of another one.
+        wait: whether to wait for the end of another run that holds it.
 
     Raises:
-        DirectoryBusy: if another run holds it; the message says which.
+        DirectoryBusy: if another run holds it, and ``wait`` is false; the message says which.
     """
     holder = f"{run} (process {os.getpid()} on {socket.gethostname()})"
-    with _flocked(directory, holder) if is_local(directory) else _leased(directory / _LOCK, holder) as held:
+    with ExitStack() as holding:
+        while True:
+            hold = _flocked(directory, holder) if is_local(directory) else _leased(directory / _LOCK, holder)
+            try:
+                held = holding.enter_context(hold)
+                break
+            except DirectoryBusy:
+                if not wait:
+                    raise
+            time.sleep(_LOOK_AGAIN_S)
         yield held
 
 
@@ -125,8 +136,8 @@ class _Lease(Held):
         found = self._read()
         if self._lost or found is None or found.get("token") != self._token:
             self._lost = True
-            told = f"{self._path.parent}: this run did not renew its hold for {GIVEN_UP_AFTER_S:g} s"
-            raise LeaseLost(f"{told}, and another one took its place: {(found or {}).get('holder', 'it has ended')}")
+            other = (found or {}).get("holder", "one that has ended")
+            raise LeaseLost(f"{self._path.parent}: not held by this run any more, but taken over by {other}")
 
     def release(self) -> None:
         """End the lease."""

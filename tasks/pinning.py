@@ -24,11 +24,16 @@ def pinned(recipe: Recipe) -> Recipe:
     """
     references = [pin(source) for source in recipe.deduplication.references]
     deduplication = recipe.deduplication.model_copy(update={"references": references})
-    subsets = [_pin_files(subset) for subset in recipe.subsets]
+    subsets = [pinned_subset(subset) for subset in recipe.subsets]
     return recipe.model_copy(update={"source": pin(recipe.source), "deduplication": deduplication, "subsets": subsets})
 
 
-def _pin_files(subset: Subset) -> Subset:
+def pinned_subset(subset: Subset) -> Subset:
+    """Return ``subset`` with the SHA-256 of the files that it names; of a former subset's folder, the version's index.
+
+    Raises:
+        FileChanged: as :func:`pinned`.
+    """
     known: dict[str, NamedFile] = {}
     for key in ("area", "include", "exclude"):
         named: NamedFile | None = getattr(subset, key)
@@ -45,4 +50,4 @@ def _pin_file(named: NamedFile, key: str) -> NamedFile:
         raise FileChanged(f"{key}.path: {path}: {error.strerror or error}") from error
     if named.sha256 not in (None, found):
         raise FileChanged(f"{key}: {path}: found SHA-256 {found}, expected {named.sha256}")
-    return named.model_copy(update={"sha256": found})
+    return named.model_copy(update={"path": path, "sha256": found})

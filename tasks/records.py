@@ -1,6 +1,5 @@
 """What a stage reported when it was done, kept beside what it made: where nothing is new, nothing is done again."""
 
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -8,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from upath import UPath
 
 from schemas.recipe import fingerprint
-from tasks.files import is_parquet, write_text
+from tasks.files import write_text
 
 _Report = TypeVar("_Report", bound=BaseModel)
 
@@ -18,13 +17,12 @@ def record_key(*made_of: Any) -> str:
     return fingerprint([version("git10m"), *made_of])[:16]
 
 
-def recall(record: UPath, report: type[_Report], files: Callable[[_Report], list[UPath | None]]) -> _Report | None:
-    """Return the report in the file ``record``; None if there is none, or a Parquet file that it names is not there."""
+def recall(record: UPath, report: type[_Report]) -> _Report | None:
+    """Return the report in the file ``record``; None if there is none. Files that it names may be elsewhere by now."""
     try:
-        known = report.model_validate_json(record.read_text(encoding="utf-8"))
+        return report.model_validate_json(record.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):
         return None  # never made, or damaged: making it again is always right
-    return known if all(path is None or is_parquet(path) for path in files(known)) else None
 
 
 def note(record: UPath, report: BaseModel, *, without: set[str] | None = None) -> None:

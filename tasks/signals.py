@@ -19,6 +19,8 @@ _T = TypeVar("_T")
 PIECE_ROWS = 2**19
 """Rows of a piece, or a few more: so many that arrays pay, so few that a piece of all signals is some 100 MB."""
 
+_MOST_THREADS = 8  # each holds a piece
+
 
 def load_signals(scan: ScanReport, columns: Sequence[str]) -> pa.Table:
     """Return ``columns`` of every row's signals; a row's position is its ``row_id``.
@@ -48,7 +50,7 @@ def in_pieces(scan: ScanReport, columns: Sequence[str], work: Callable[[slice, p
         table = pa.concat_tables(tables, promote_options="default").unify_dictionaries().combine_chunks()
         return work(slice(starts[numbers[0]], starts[numbers[-1] + 1]), table)
 
-    threads = os.cpu_count() or 1
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
     with ThreadPoolExecutor(threads) as pool:
         ahead: deque[Future[_T]] = deque()
         try:

@@ -9,9 +9,9 @@ A place that has no links, such as an object store, has in the link's stead a fi
 change in one step, so who follows the link finds one whole version or another, and who has followed it keeps it.
 """
 
+import errno
 import os
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -19,7 +19,7 @@ from uuid import uuid4
 from upath import UPath
 
 from tasks.files import is_local, remove, write_text
-from tasks.published import MANIFEST, NotASubset, OtherVersion, read_manifest
+from tasks.published import MANIFEST, NotASubset
 
 _FOLDER = ".versions"
 _VERSION = re.compile(r"v(?P<number>\d+)-(?P<key>[0-9a-f]{16})")
@@ -50,12 +50,9 @@ class Versions:
             if (match := _VERSION.fullmatch(folder.name))
         )
 
-    def place(self, key: str) -> UPath:
-        """Return the folder of the version ``key``: the one that is there, or the next one's."""
+    def next(self, key: str) -> UPath:
+        """Return the folder of the version that comes after all others."""
         versions = self.all()
-        for version in versions:
-            if version.key == key:
-                return version.folder
         return self.folder / f"v{versions[-1].number + 1 if versions else 1}-{key}"
 
     def latest(self) -> UPath | None:
@@ -65,59 +62,54 @@ class Versions:
             NotASubset: if something else is in the way.
         """
         target = _followed(self.link)
-        if target is not None:
-            return target
-        if self.link.is_dir():  # published by a release that kept no versions, or put there by hand
-            with suppress(OtherVersion):
-                read_manifest(self.link)
-            return self.link
-        if self.link.exists() or (is_local(self.link) and Path(str(self.link)).is_symlink()):
-            raise NotASubset(f"{self.link}: not a subset, and in the way of one")
-        return None
+        there = os.path.lexists(str(self.link)) if is_local(self.link) else self.link.exists()
+        if target is None and there:
+            told = "is in the way of versions: it was put there by hand, or by a release that kept none; move it away"
+            raise NotASubset(f"{self.link}: {told}")
+        return target
 
     def point_to(self, version: UPath) -> None:
-        """Make ``version`` the latest, in one step."""
-        if self.latest() == self.link:
-            self._adopt()
+        """Make ``version`` the latest, in one step.
+
+        Raises:
+            NotASubset: if something else is in the way.
+        """
+        self.latest()
         target = f"{_FOLDER}/{self.folder.name}/{version.name}"
         if is_local(self.link):
             link = Path(str(self.link))
             temporary = link.with_name(f".{link.name}.{os.getpid()}-{uuid4().hex[:8]}.tmp")
             try:
                 temporary.symlink_to(target, target_is_directory=True)
-            except OSError:  # a file system without links
-                write_text(self.link, target)
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise
+                write_text(self.link, target)  # a file system without links
             else:
                 temporary.replace(link)
         else:
             write_text(self.link, target)
 
-    def prune(self, kept: int) -> list[str]:
-        """Remove all versions but the latest and the newest others, ``kept`` in all, and what was given up.
+    def prune(self, latest: UPath, former: UPath | None, kept: int) -> list[str]:
+        """Remove the versions that are not kept, and what was given up in the making.
+
+        Args:
+            latest: stays.
+            former: was the latest before, and stays next: somebody may be reading it.
+            kept: how many stay in all, the newest of the others last.
 
         Returns:
             The names of the removed ones.
         """
-        latest = self.latest()
-        others = [version for version in self.all() if version.folder != latest]
-        whole = [version for version in others if (version.folder / MANIFEST).exists()]
-        spared = {version.folder.name for version in whole[len(whole) - (kept - 1) :]} if kept > 1 else set()
-        gone = [version.folder for version in others if version.folder.name not in spared]
+        others = [version.folder for version in self.all() if version.folder != latest]
+        whole = [folder for folder in others if (folder / MANIFEST).exists()]
+        whole.sort(key=lambda folder: folder == former)  # the newest are at the end, and it behind them
+        spared = whole[1 - kept :] if kept > 1 else []
+        gone = [folder for folder in others if folder not in spared]
         for folder in gone:
             (folder / MANIFEST).unlink(missing_ok=True)  # first: a version that lacks files is no subset
             remove(folder)
         return [folder.name for folder in gone]
-
-    def _adopt(self) -> None:
-        """Make a version of the plain folder that is in the link's place."""
-        versions = self.all()
-        number = versions[-1].number + 1 if versions else 1
-        folder = self.folder / f"v{number}-{0:016x}"
-        if is_local(folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.link.rename(folder)
-        else:
-            self.link.fs.mv(self.link.path, folder.path, recursive=True)
 
 
 def followed(directory: UPath) -> UPath:
@@ -130,15 +122,19 @@ def followed(directory: UPath) -> UPath:
 
 def _followed(link: UPath) -> UPath | None:
     """Return the folder that ``link`` leads to; None if it is no link of ours."""
-    target = None
-    if is_local(link) and Path(str(link)).is_symlink():
-        target = str(Path(str(link)).readlink())
-    else:
-        with suppress(OSError, UnicodeDecodeError):
-            if link.is_file() and link.stat().st_size <= _LONGEST_LINK:
-                target = link.read_text(encoding="utf-8")
-    if target is None:
+    versions = link.parent / _FOLDER / link.name
+    if is_local(link):
+        path = Path(str(link))
+        if path.is_symlink():
+            # Somebody may have made it by hand, to go back: then it need not be written as we write it.
+            target = path.parent.resolve() / path.readlink()
+            ours = target.parent == Path(str(versions.parent)).resolve() / link.name
+            return versions / target.name if ours and _VERSION.fullmatch(target.name) else None
+        if not path.is_file() or path.stat().st_size > _LONGEST_LINK:
+            return None
+    try:
+        text = link.fs.cat_file(link.path, 0, _LONGEST_LINK).decode()
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
         return None
-    folder, _, version = target.rpartition("/")
-    ours = folder == f"{_FOLDER}/{link.name}" and _VERSION.fullmatch(version)
-    return link.parent / _FOLDER / link.name / version if ours else None
+    folder, _, version = text.rpartition("/")
+    return versions / version if folder == f"{_FOLDER}/{link.name}" and _VERSION.fullmatch(version) else None

@@ -13,6 +13,7 @@ from upath import UPath
 from schemas.recipe import Recipe, ScanSettings
 from schemas.reports import ScanReport, WriteReport
 from tasks.deduplicate.stage import find_duplicates
+from tasks.locks import Held
 from tasks.scan.decode import decode
 from tasks.scan.shard import scan_shard
 from tasks.select.verdicts import give_verdicts
@@ -167,4 +168,4 @@ def publish_one(recipe: Recipe) -> Path:
         expected_image_bytes=(selected.kept_image_bytes if full else 0) if images else None,
         files=tuple(files),
     )
-    return complete(Making(subset, output, shards, scan, selected, placement, draft, staging), written, run={})
+    return complete(Making(subset, output, shards, scan, selected, placement, draft, staging, Held()), written, run={})

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 BUCKET_ROWS = 2**25
 """Rows of a bucket, at most, where the bits are even: to sort them takes some 40 bytes each, 1.3 GB."""
 
+SPREAD = np.uint64(0x9E3779B97F4A7C15)
+"""What numbers with uneven first bits are multiplied by: odd, so that products are as distinct as they; 2**64 over the
+golden ratio."""
+
 Pieces = Callable[[], Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]]
 """Goes through rows and their numbers, each of shape (n,), as often as it is called: once for each bucket."""
 

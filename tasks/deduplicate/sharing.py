@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.deduplicate.buckets import Pieces, buckets, runs
+from tasks.deduplicate.buckets import SPREAD, Pieces, buckets, runs
 
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd, so that products are as distinct as numbers: 2**64 over the golden ratio
 _NONE, _NOBODY = np.empty(0, np.uint64), np.empty(0, np.int64)
 
 
@@ -31,9 +30,9 @@ def rows_that_share(pieces: Pieces, rows: int, *, most: int = 1, also: NDArray[n
     """
 
     def spread() -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
-        return ((here, values * _SPREAD) for here, values in pieces())
+        return ((here, values * SPREAD) for here, values in pieces())
 
-    wanted = also * _SPREAD
+    wanted = also * SPREAD
     found_rows, found_codes, known = [], [], 0
     of_also = np.full(len(also), -1, np.int32)
     for bucket in buckets(spread, rows):
@@ -63,6 +62,6 @@ def _may_be_among(values: NDArray[np.uint64], few: NDArray[np.uint64]) -> NDArra
     bits = max(8, (16 * len(few)).bit_length())
     shift = np.uint64(64 - bits)
     marked = np.zeros(1 << bits, np.bool_)
-    marked[few * _SPREAD >> shift] = True
-    hit: NDArray[np.bool_] = marked[values * _SPREAD >> shift]
+    marked[few * SPREAD >> shift] = True
+    hit: NDArray[np.bool_] = marked[values * SPREAD >> shift]
     return hit

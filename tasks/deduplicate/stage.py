@@ -8,7 +8,7 @@ from upath import UPath
 from schemas.recipe import Deduplication
 from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
 from schemas.tables import KINSHIPS_VERSION, PAIRS_VERSION
-from tasks.files import read_parquet_metadata
+from tasks.files import is_parquet, read_parquet_metadata
 from tasks.options import STAGE
 from tasks.records import note, recall, record_key
 
@@ -34,8 +34,13 @@ def find_duplicates(
         TooManyPairs: if too many pictures look alike.
     """
     record = workspace / "duplicates" / f"{_key(scan, references, settings)}.json"
-    if known := recall(record, DeduplicateReport, lambda report: [report.path, report.contaminated]):
-        return known.model_copy(update={"references": tuple(references), "reused": True})
+    if known := recall(record, DeduplicateReport):
+        files = {
+            "path": known.path and workspace / "pairs" / known.path.parent.name / known.path.name,
+            "contaminated": known.contaminated and workspace / "contaminated" / known.contaminated.name,
+        }
+        if all(path is None or is_parquet(path) for path in files.values()):
+            return known.model_copy(update={**files, "references": tuple(references), "reused": True})
     # Numba takes half a second to import.
     from tasks.deduplicate.kinships import bring_kinships_up_to_date
     from tasks.deduplicate.pairs import bring_pairs_up_to_date

@@ -20,7 +20,7 @@ def plan_disks(
 ) -> tuple[DiskPlan, ...]:
     """Return the disks of this machine that a run puts much on, and how much, if that is known."""
     disks = []
-    outcomes = [plan.outcome for plan in subsets if plan.outcome and plan.place != "unchanged"]
+    outcomes = [plan.outcome for plan in subsets if plan.outcome and plan.place not in ("unchanged", "kept")]
     if is_local(recipe.output.dir):
         needed = sum(outcome.estimated_bytes for outcome in outcomes) if exact else None
         disks.append(_disk(recipe.output.dir, "subsets", needed))

@@ -85,7 +85,8 @@ def _compare(
     if place != "there":
         return place
     draft = draft_manifest(recipe, subset, known.scan, found, selected, target)
-    return "unchanged" if Staging(recipe.output.dir, draft).published() else "replaced"
+    staging = Staging(recipe.output.dir, draft)
+    return "unchanged" if staging.published() else "kept" if staging.complete() else "changed"
 
 
 def _describe(recipe: Recipe, subset: Subset, known: Known, selected: SelectReport) -> Outcome:

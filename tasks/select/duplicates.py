@@ -46,7 +46,7 @@ def find_keepers(kinships: Kinships, settings: Deduplication, near: bool, passed
         np.flatnonzero(passed),
         len(passed),
         groups=list(groups.values()),
-        near=Near(codes[PICTURE], *kinships[3:]) if near else None,
+        near=Near(codes[PICTURE], kinships.a, kinships.b, kinships.distance, kinships.similarity) if near else None,
         nested=_nested(codes[NESTED], codes[AROUND]) if settings.nested_tiles is not None else None,
     )
     keepers = dict(zip(groups, election.groups, strict=True))

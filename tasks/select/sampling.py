@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from schemas.reasons import Reason
 from schemas.reports import Threshold
 from schemas.subset import Sampling, Top
+from tasks.deduplicate.buckets import SPREAD, buckets
 from tasks.select.draw import uniform_hash
 from tasks.select.masks import level_name
 from tasks.select.splits import Tiles
@@ -115,12 +116,14 @@ def _first_of_each(
     group: Levels | NDArray[np.uint64], chance: NDArray[np.float64], among: NDArray[np.bool_], most: int
 ) -> NDArray[np.bool_]:
     """Return the ``most`` rows of each group with the least ``chance``, of the rows ``among`` which they are."""
-    rows = np.flatnonzero(among)
-    _, place, sizes = np.unique(group[rows], return_inverse=True, return_counts=True)
     first = among.copy()
-    crowd = np.flatnonzero((sizes > most)[place])  # the others need no order
-    crowd = crowd[np.lexsort([chance[rows[crowd]], place[crowd]])]
-    starts = np.concatenate([[0], np.cumsum(sizes[sizes > most])])
-    rank = np.arange(len(crowd)) - np.repeat(starts[:-1], np.diff(starts))
-    first[rows[crowd[rank >= most]]] = False
+    spread = group.astype(np.uint64) * SPREAD
+    for bucket in buckets(lambda: iter([(np.flatnonzero(among), spread[among])]), int(among.sum())):
+        _, place, sizes = np.unique(bucket.values, return_inverse=True, return_counts=True)
+        crowd = np.flatnonzero((sizes > most)[place])  # the others need no order
+        rows, place = bucket.rows[crowd], place[crowd]
+        rows = rows[np.lexsort([chance[rows], place])]
+        starts = np.concatenate([[0], np.cumsum(sizes[sizes > most])])
+        rank = np.arange(len(rows)) - np.repeat(starts[:-1], np.diff(starts))
+        first[rows[rank >= most]] = False
     return first

@@ -5,7 +5,9 @@ from prefect import task
 from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, ScanReport, SelectReport
 from schemas.subset import Subset
+from tasks.files import is_parquet
 from tasks.options import STAGE
+from tasks.pinning import FileChanged, pinned_subset
 from tasks.records import note, recall
 from tasks.select.verdicts import give_verdicts, verdicts_path
 
@@ -16,11 +18,21 @@ from tasks.select.verdicts import give_verdicts, verdicts_path
     **STAGE,
 )
 def select(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport) -> SelectReport:
-    """Give every row of the source its verdict for ``subset``, unless the workspace has them."""
+    """Give every row of the source its verdict for ``subset``, unless the workspace has them.
+
+    Raises:
+        FileChanged: if a file that the subset names was changed since the recipe was pinned; others as
+            :func:`tasks.select.verdicts.give_verdicts`.
+    """
     known = known_verdicts(recipe, subset, scan, duplicates)
     if known is not None:
         return known
     selected = give_verdicts(recipe, subset, scan, duplicates)
+    try:
+        pinned_subset(subset)
+    except FileChanged:
+        selected.verdicts.unlink()
+        raise
     note(selected.verdicts.with_suffix(".json"), selected)
     return selected
 
@@ -29,5 +41,6 @@ def known_verdicts(
     recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport
 ) -> SelectReport | None:
     """Return the report of an earlier run on the same rows and the same recipe; None if there is none."""
-    record = verdicts_path(recipe, subset, scan, duplicates).with_suffix(".json")
-    return recall(record, SelectReport, lambda report: [report.verdicts])
+    path = verdicts_path(recipe, subset, scan, duplicates)
+    known = recall(path.with_suffix(".json"), SelectReport)
+    return known.model_copy(update={"verdicts": path}) if known is not None and is_parquet(path) else None

@@ -14,6 +14,7 @@ from schemas.reports import Threshold
 from schemas.subset import Subset
 from schemas.thresholds import BoundingBox, QualityThreshold, SignalRange, SignalRanges
 from tasks.select.masks import NO_LEVEL, Masks, bit, level_name, levels, number, outside
+from tasks.spill import room
 
 THRESHOLD_COLUMNS = (
     "img_quality_score", "caption_words", "caption_xxh3", "resolution_m", "ground_resolution_m",
@@ -109,16 +110,16 @@ _ENDS = {"min": ("min", "min_quantile"), "max": ("max", "max_quantile")}
 def _quantiles(
     signals: pa.Table, name: str, valid: NDArray[np.bool_], part: float, *, per_zoom: bool
 ) -> dict[str, float]:
-    parts, groups, done = [np.empty(0)], [np.empty(0, np.int8)], 0
+    counted_values, group, done, count = room(len(signals), np.float64), room(len(signals), np.int8), 0, 0
     for batch in signals.select([name, "z"] if per_zoom else [name]).to_batches(max_chunksize=2**20):
         piece = pa.Table.from_batches([batch])
         values = number(piece, name)
         counted = valid[done : done + len(values)] & np.isfinite(values)
-        parts.append(values[counted])
-        zoom = levels(piece)[counted] if per_zoom else np.full(len(parts[-1]), -1)
-        groups.append(zoom.astype(np.int8))
-        done += len(values)
-    counted_values, group = np.concatenate(parts), np.concatenate(groups)
+        here = slice(count, count + int(counted.sum()))
+        counted_values[here] = values[counted]
+        group[here] = levels(piece)[counted] if per_zoom else -1
+        done, count = done + len(values), here.stop
+    counted_values, group = counted_values[:count], group[:count]
     found = {}
     for level in np.unique(group).tolist():
         among = counted_values[group == level]

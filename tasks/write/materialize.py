@@ -11,6 +11,7 @@ from schemas.manifest import Manifest
 from schemas.reports import DataFile
 from schemas.tables import INDEX_FILE, REJECTED_FILE
 from tasks.files import write_bytes
+from tasks.locks import Held
 from tasks.options import STAGE
 from tasks.published import MANIFEST
 from tasks.verify.subset import verify
@@ -69,11 +70,12 @@ def publish_again(
     files: tuple[DataFile, ...],
     staging: Staging,
     keep_versions: int,
+    held: Held,
     run: dict[str, Any],
 ) -> UPath:
     """Complete the staged subset with what ``directory`` has beside data files, and publish it; return its folder."""
     if staging.complete():  # by an attempt that failed after it
-        return staging.publish(keep_versions)
+        return staging.publish(keep_versions, held)
     draft, folder = as_data(index), staging.subset
     carried = [file for file in index.files if file.path in TABLES or file.path.startswith("figures/")]
     for file in carried:
@@ -87,4 +89,4 @@ def publish_again(
     seal(folder, draft, (*files, *carried), texts, run)
     if not draft.recipe["scan"]["images"]:  # no digest tells that the rows are the same: names and places have to
         _require_sound(folder)
-    return staging.publish(keep_versions)
+    return staging.publish(keep_versions, held)

@@ -11,6 +11,7 @@ from schemas.recipe import Output
 from schemas.reports import DataFile, ScanReport, SelectReport, WriteReport
 from schemas.subset import Subset
 from schemas.tables import INDEX_FILE, REJECTED_FILE
+from tasks.locks import Held
 from tasks.options import STAGE
 from tasks.source.read import let_go
 from tasks.source.shards import Shard
@@ -38,6 +39,7 @@ class Making(NamedTuple):
     placement: Placement
     draft: Manifest
     staging: Staging
+    held: Held
 
 
 @task(
@@ -109,7 +111,7 @@ def complete(making: Making, data: WriteReport, run: dict[str, Any]) -> UPath:
 
     draft, staging, scan, verdicts = making.draft, making.staging, making.scan, making.selected.verdicts
     if staging.complete():  # by an attempt that failed after it
-        return staging.publish(making.output.keep_versions)
+        return staging.publish(making.output.keep_versions, making.held)
     folder = staging.subset
     full = draft.mode == "data"
     index = write_index(scan, verdicts, making.placement, folder / INDEX_FILE)
@@ -123,4 +125,4 @@ def complete(making: Making, data: WriteReport, run: dict[str, Any]) -> UPath:
         texts["report.html"] = render(gather(draft, making.shards, scan, verdicts))
     others: dict[str, str | bytes] = {**figures, **texts}
     seal(folder, draft, (*data.files, index, rejected), {name: others[name] for name in sorted(others)}, run)
-    return staging.publish(making.output.keep_versions)
+    return staging.publish(making.output.keep_versions, making.held)

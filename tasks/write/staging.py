@@ -11,7 +11,8 @@ from schemas.manifest import Manifest
 from schemas.recipe import fingerprint
 from schemas.reports import DataFile
 from tasks.files import is_local, remove, sweep, write_text
-from tasks.published import NotASubset, read_manifest
+from tasks.locks import Held
+from tasks.published import MANIFEST, NotASubset, read_manifest
 from tasks.versions import Versions
 
 
@@ -29,16 +30,17 @@ class Staging:
         self.name = draft.subset
         self.key = f"{draft.subset}-{key}"
         self.folder = output / ".staging" / self.key
-        self.subset = self._versions.place(key)
+        # One that has a manifest and lacks a file was published, and is damaged: it is left as it is.
+        usable = [
+            version.folder
+            for version in self._versions.all()
+            if version.key == key and (_whole(version.folder, draft) or not (version.folder / MANIFEST).exists())
+        ]
+        self.subset = usable[-1] if usable else self._versions.next(key)
 
     def complete(self) -> bool:
         """Return whether the version is there, with all its files."""
-        try:
-            manifest = read_manifest(self.subset)
-        except NotASubset:
-            return False
-        same = manifest.model_copy(update={"files": (), "seal": ""}) == self._draft
-        return same and not missing_files(self.subset, manifest)
+        return _whole(self.subset, self._draft)
 
     def published(self) -> bool:
         """Return whether the latest version is this one, with all its files.
@@ -51,7 +53,8 @@ class Staging:
     def open(self) -> None:
         """Make the folder, and remove what killed runs left half-written in it."""
         (self.subset / "data" if self._draft.mode == "data" else self.subset).mkdir(parents=True, exist_ok=True)
-        for folder in (self.subset, self.subset / "data", self.folder, self._versions.link.parent):
+        parts = (self.subset, self.subset / "data", self.subset / "figures")
+        for folder in (*parts, self.folder, self._versions.link.parent):
             sweep(folder)
 
     def finished(self, path: str) -> DataFile | None:
@@ -70,18 +73,29 @@ class Staging:
     def _record(self, path: str) -> UPath:
         return self.folder / "records" / f"{PurePosixPath(path).name}.json"
 
-    def publish(self, keep_versions: int) -> UPath:
+    def publish(self, keep_versions: int, held: Held) -> UPath:
         """Make the complete version the latest, and remove those that are not kept; return where readers find it.
 
         Args:
             keep_versions: versions of the subset that are kept, this one included.
+            held: the hold on the output folder.
+
+        Raises:
+            NotASubset: if the version lacks a file, or something else is in the place of the link.
+            LeaseLost: if another run holds the output folder by now.
         """
         if missing := missing_files(self.subset, read_manifest(self.subset)):
             raise NotASubset(f"{self.subset}: {', '.join(missing)} missing; a subset is published whole or not at all")
+        former = self._versions.latest()
+        held.check()
         self._versions.point_to(self.subset)
-        self._versions.prune(keep_versions)
-        self.clear()
+        self.tidy(keep_versions, former)
         return self.directory
+
+    def tidy(self, keep_versions: int, former: UPath | None = None) -> None:
+        """Remove the versions that are not kept beside this one, the latest, and what killed runs left of others."""
+        self._versions.prune(self.subset, former, keep_versions)
+        self.clear()
 
     @property
     def directory(self) -> UPath:
@@ -103,6 +117,15 @@ class Staging:
         """Remove the unfinished version."""
         remove(self.subset)
         self.clear()
+
+
+def _whole(folder: UPath, draft: Manifest) -> bool:
+    try:
+        manifest = read_manifest(folder)
+    except NotASubset:
+        return False
+    same = manifest.model_copy(update={"files": (), "seal": ""}) == draft
+    return same and not missing_files(folder, manifest)
 
 
 def missing_files(directory: UPath, manifest: Manifest) -> list[str]:

@@ -73,7 +73,18 @@ def test_what_is_verified_is_what_the_night_publishes(served: dict[str, RunnerDe
         (
             "deployments: [{name: x, entrypoint: flows.curate.curate, build: "
             "[{flows.serve.recipe_parameter: {file: deployments/recipes/none.yaml}}]}]",
-            "x: .*none.yaml: cannot be read",
+            "deployments.0: x: .*none.yaml: cannot be read",
+        ),
+        ("deployments: [{name: x}]", "deployments.0: found .*expected a mapping with name and entrypoint"),
+        ("deployments: [x]", "deployments.0: found 'x', expected a mapping"),
+        (
+            "deployments: [{name: x, entrypoint: flows.curate.curate, triggers: []}]",
+            "deployments.0: triggers: not served",
+        ),
+        ("deployments: [{name: x, entrypoint: flows.no.no}]", "deployments.0: x: ModuleNotFoundError: "),
+        (
+            "deployments: [{name: x, entrypoint: flows.curate.curate, schedules: [{cron: never}]}]",
+            "deployments.0: x: ValueError: Invalid cron",
         ),
     ],
 )

@@ -136,7 +136,7 @@ def test_verify_is_a_flow_that_fails_by_name_and_lists_what_is_wrong(
     assert (report.sound, report.rows) == (True, curated.subsets[0].select.kept)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "manifest.json").write_text("{}")
-    with pytest.raises(NotSound, match=r"broken: not sound: 1 problem\(s\)(.|\n)*go back to a former version"):
+    with pytest.raises(NotSound, match=r"broken: not sound: 1 problem\(s\)(.|\n)*or go back to a former version"):
         verify(Verification(subset=tmp_path / "broken"))
     assert "manifest.json" in str(artifacts("problems-broken")[0].data)
 

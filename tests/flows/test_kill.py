@@ -93,29 +93,37 @@ def test_killed_while_rows_are_laid_aside(large: Path, tmp_path: Path, undisturb
 
 def test_killed_at_random_moments(large: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     begun = time.monotonic()
-    ended(begin(large, tmp_path / "undisturbed"))
+    for run in [begin(large, tmp_path / name) for name in "ab"]:  # two run at a time
+        ended(run)
     duration = time.monotonic() - begun
-    moments = random.Random(20).sample(range(1000), MOMENTS)
 
-    def kill_and_run_again(moment: int) -> str:
-        home = tmp_path / str(moment)
-        run = begin(large, home)
-        try:
-            run.communicate(timeout=2 * duration * moment / 1000)  # two run at a time
-        except subprocess.TimeoutExpired:
-            kill(run)
+    def kill_and_run_again(number: int) -> str:
+        draw = random.Random(number)
+        for attempt in range(10):
+            home = tmp_path / f"{number}-{attempt}"
+            run = begin(large, home)
+            try:
+                run.communicate(timeout=duration * draw.random())
+            except subprocess.TimeoutExpired:
+                kill(run)
+                break
+        assert run.returncode == -signal.SIGKILL, "always done before it was killed"
         done = signals(home)
+        where = "start" if not done else "scan" if len(done) < SHARDS else "write"
+        if (home / "subsets" / "clean").exists():
+            where = "end"
+            assert verify(latest(home)).sound
         output = ended(begin(large, home))
         reused = "scanned 0, reused all" if len(done) == SHARDS else f"scanned {SHARDS - len(done)}, reused {len(done)}"
-        assert reused in output, f"killed at {moment} ‰ with {len(done)} shards scanned: {output}"
-        assert done.items() <= signals(home).items(), f"killed at {moment} ‰: a shard was scanned twice"
-        assert published_files(home / "subsets") == undisturbed, f"killed at {moment} ‰"
+        assert reused in output, f"killed in the {where} with {len(done)} shards scanned: {output}"
+        assert done.items() <= signals(home).items(), f"killed in the {where}: a shard was scanned twice"
+        assert published_files(home / "subsets") == undisturbed, f"killed in the {where}"
         assert half_written(home / "workspace", home / "subsets") == []
-        return "before" if not done else "within" if len(done) < SHARDS else "behind"
+        return where
 
     with ThreadPoolExecutor(2) as pool:
-        where = list(pool.map(kill_and_run_again, moments))
-    assert {"within", "behind"} <= set(where), f"not spread over the run: {where}"
+        where = list(pool.map(kill_and_run_again, range(MOMENTS)))
+    assert {"scan", "write"} <= set(where), f"not spread over the run: {where}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -69,6 +69,22 @@ def test_one_holds_a_folder_and_is_named_to_others(folder: UPath) -> None:
         pass
 
 
+def test_who_waits_holds_it_when_the_other_is_done(folder: UPath) -> None:
+    order: list[str] = []
+
+    def wait() -> None:
+        with exclusive(folder, "b", wait=True):
+            order.append("b")
+
+    with exclusive(folder, "a"):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        time.sleep(0.5)
+        order.append("a")
+    waiting.join()
+    assert order == ["a", "b"]
+
+
 @pytest.mark.parametrize("folder", ["disk", "s3"], indirect=True)
 def test_a_lock_of_a_killed_process_holds_nothing(folder: UPath) -> None:
     holder = Holder(HOLD, folder)
@@ -86,7 +102,7 @@ def test_a_run_that_was_taken_for_dead_hears_of_it_before_it_publishes(
     folder = UPath("memory://locks-lost")
     with exclusive(folder, "a") as held:
         (folder / ".lock").write_text("{}")  # as another one leaves it that took over
-        with pytest.raises(LeaseLost, match="did not renew its hold"):
+        with pytest.raises(LeaseLost, match="not held by this run any more"):
             held.check()
     assert (folder / ".lock").exists(), "what another run holds is not released"
 

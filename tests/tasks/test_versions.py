@@ -1,14 +1,14 @@
 """Versions: a link that moves in one step, whether a file system has links or not."""
 
+import errno
 import os
 import threading
 from pathlib import Path
 
 import pytest
-from pairs import pair, publish_one, recipe_for, write_tree
 from upath import UPath
 
-from tasks.published import NotASubset, read_manifest
+from tasks.published import NotASubset
 from tasks.versions import Versions, followed
 
 KEYS = [f"{number:016x}" for number in range(1, 6)]
@@ -23,17 +23,21 @@ def output(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     if request.param == "no links":
 
         def refused(*args: object, **kwargs: object) -> None:
-            raise PermissionError(1, "Operation not permitted")
+            raise PermissionError(errno.EPERM, "Operation not permitted")
 
         monkeypatch.setattr(os, "symlink", refused)
     return UPath(tmp_path)
 
 
 def make(versions: Versions, key: str) -> UPath:
-    folder = versions.place(key)
+    folder = versions.next(key)
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(key)
     return folder
+
+
+def numbers(versions: Versions) -> list[int]:
+    return [version.number for version in versions.all()]
 
 
 def test_the_link_leads_to_the_latest_and_some_are_kept(output: UPath) -> None:
@@ -41,20 +45,25 @@ def test_the_link_leads_to_the_latest_and_some_are_kept(output: UPath) -> None:
     assert versions.latest() is None
     assert versions.all() == []
     for number, key in enumerate(KEYS, start=1):
-        folder = make(versions, key)
+        folder, former = make(versions, key), versions.latest()
         assert folder.name == f"v{number}-{key}"
-        assert versions.place(key) == folder
         versions.point_to(folder)
         assert versions.latest() == folder == followed(output / "clean")
         assert (followed(output / "clean") / "manifest.json").read_text() == key
-        versions.prune(3)
-    assert [version.number for version in versions.all()] == [3, 4, 5]
-    versions.place("f" * 16).mkdir(parents=True)  # given up before it had a manifest
-    versions.point_to(versions.all()[0].folder)  # back to an old one
-    assert versions.prune(2) == [f"v4-{KEYS[3]}", "v6-ffffffffffffffff"]
-    assert [version.number for version in versions.all()] == [3, 5]
-    assert versions.latest() == versions.all()[0].folder
-    assert versions.prune(1) == [f"v5-{KEYS[4]}"]
+        versions.prune(folder, former, 3)
+    assert numbers(versions) == [3, 4, 5]
+
+
+def test_who_was_the_latest_stays_rather_than_who_is_newer(output: UPath) -> None:
+    versions = Versions(output, "clean")
+    folders = [make(versions, key) for key in KEYS[:4]]
+    versions.next("f" * 16).mkdir(parents=True)  # given up before it had a manifest
+    versions.point_to(folders[0])  # back to an old one
+    versions.point_to(folders[3])
+    assert versions.prune(folders[3], folders[0], 2) == [folders[1].name, folders[2].name, f"v5-{'f' * 16}"]
+    assert numbers(versions) == [1, 4]
+    assert versions.prune(folders[3], folders[0], 1) == [folders[0].name]
+    assert versions.latest() == folders[3]
 
 
 def test_other_subsets_are_left_alone(output: UPath) -> None:
@@ -62,25 +71,22 @@ def test_other_subsets_are_left_alone(output: UPath) -> None:
     for versions in (clean, other):
         versions.point_to(make(versions, KEYS[0]))
         versions.point_to(make(versions, KEYS[1]))
-    clean.prune(1)
-    assert [version.number for version in other.all()] == [1, 2]
+    clean.prune(clean.all()[1].folder, None, 1)
+    assert numbers(other) == [1, 2]
 
 
-def test_a_folder_of_before_there_were_versions_becomes_one(output: UPath, tmp_path: Path) -> None:
-    published = publish_one(recipe_for(write_tree(tmp_path / "source", [pair(1)], shards=1), tmp_path / "home"))
-    plain = output / "clean"
-    for name in ("manifest.json", "index.parquet"):
-        plain.mkdir(parents=True, exist_ok=True)
-        (plain / name).write_bytes((followed(UPath(published)) / name).read_bytes())
-    versions = Versions(output, "clean")
-    assert versions.latest() == plain
-    versions.point_to(make(versions, KEYS[0]))
-    [old, _] = sorted(versions.all(), key=lambda version: version.key)
-    assert read_manifest(old.folder).subset == "clean"
-    assert versions.latest() != plain
+def test_a_link_that_was_made_by_hand_to_go_back_is_ours(tmp_path: Path) -> None:
+    versions = Versions(UPath(tmp_path), "clean")
+    one, two = make(versions, KEYS[0]), make(versions, KEYS[1])
+    versions.point_to(two)
+    (tmp_path / "clean").unlink()
+    (tmp_path / "clean").symlink_to(str(one))  # not as we write it
+    assert versions.latest() == one
+    versions.point_to(two)
+    assert numbers(versions) == [1, 2]
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "link elsewhere", "dangling"])
+@pytest.mark.parametrize("kind", ["file", "folder", "subset", "link elsewhere", "dangling"])
 def test_what_is_not_ours_is_in_the_way_and_stays(kind: str, tmp_path: Path) -> None:
     place = tmp_path / "clean"
     match kind:
@@ -88,13 +94,16 @@ def test_what_is_not_ours_is_in_the_way_and_stays(kind: str, tmp_path: Path) -> 
             place.write_text(".versions/other/v1-0000000000000001")
         case "folder":
             place.mkdir()
-        case "link elsewhere":
-            (tmp_path / "mine").mkdir()
-            place.symlink_to("mine")
+        case "subset" | "link elsewhere":
+            mine = tmp_path / "mine" if kind == "link elsewhere" else place
+            mine.mkdir()
+            (mine / "manifest.json").touch()
+            if kind == "link elsewhere":
+                place.symlink_to("mine")
         case "dangling":
             place.symlink_to("nowhere")
     versions = Versions(UPath(tmp_path), "clean")
-    with pytest.raises(NotASubset, match="clean: "):
+    with pytest.raises(NotASubset, match="clean: is in the way of versions: it was put there by hand"):
         versions.latest()
     with pytest.raises(NotASubset):
         versions.point_to(make(versions, KEYS[0]))

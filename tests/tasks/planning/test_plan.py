@@ -149,7 +149,7 @@ def test_a_shard_that_joined(source: Path, tmp_path: Path) -> None:
     scan(recipe)
     plan = plan_run(recipe)
     assert (plan.duplicates.near, plan.duplicates.new_rows) == ("extended", 12)
-    assert [subset.place for subset in plan.subsets] == ["replaced", "new"]
+    assert [subset.place for subset in plan.subsets] == ["changed", "new"]
     assert_is_what_was_published(outcome_of(plan), publish_one(recipe))
 
 
@@ -159,7 +159,7 @@ def test_another_recipe_s_subset(source: Path, tmp_path: Path) -> None:
     stricter = {"name": "clean", "quality": {"min_score": 4}}
     recipe = tiny_recipe(source, tmp_path, subsets=[words, stricter], output={"dir": tmp_path / "subsets"})
     plan = plan_run(recipe)
-    assert [subset.place for subset in plan.subsets] == ["new", "replaced"]
+    assert [subset.place for subset in plan.subsets] == ["new", "changed"]
     assert (plan.source.new_shards, plan.duplicates.near) == (0, "reused")
     assert outcome_of(plan).kept == 9
     assert_is_what_was_published(outcome_of(plan), publish_one(recipe))

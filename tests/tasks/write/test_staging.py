@@ -5,6 +5,7 @@ import pytest
 from pairs import pair, publish_one, recipe_for, write_tree
 
 from schemas.reports import DataFile
+from tasks.locks import Held, LeaseLost
 from tasks.published import NotASubset, read_manifest
 from tasks.verify.subset import verify
 from tasks.write.staging import Staging
@@ -50,7 +51,7 @@ def test_other_content_is_staged_elsewhere(published: Path, tmp_path: Path) -> N
 def test_a_subset_without_manifest_is_never_published(published: Path, tmp_path: Path) -> None:
     staging = stage(published, tmp_path)
     with pytest.raises(NotASubset, match=r"no manifest\.json"):
-        staging.publish(1)
+        staging.publish(1, Held())
     assert not (tmp_path / "clean").exists()
 
 
@@ -59,7 +60,7 @@ def test_a_new_version_takes_the_place_of_the_former_which_is_kept_or_not(publis
         staging = stage(published, tmp_path, recipe_sha256=str(number))
         fill(staging, published)
         former = (tmp_path / "clean").resolve()
-        assert staging.publish(kept) == tmp_path / "clean"
+        assert staging.publish(kept, Held()) == tmp_path / "clean"
         assert (tmp_path / "clean").resolve() == staging.subset
         assert former.exists() == (kept == 2)
     assert names(tmp_path) == {".versions", "clean"}
@@ -70,29 +71,45 @@ def test_a_new_version_takes_the_place_of_the_former_which_is_kept_or_not(publis
 def test_a_former_version_that_is_asked_for_again_is_the_latest_again(published: Path, tmp_path: Path) -> None:
     one = stage(published, tmp_path)
     fill(one, published)
-    one.publish(2)
+    one.publish(2, Held())
     other = stage(published, tmp_path, recipe_sha256="1")
     fill(other, published)
-    other.publish(2)
+    other.publish(2, Held())
     again = stage(published, tmp_path)
     assert again.subset == one.subset
     assert again.complete()
     assert not again.published()
-    again.publish(2)
+    again.publish(2, Held())
     assert again.published()
     assert len(names(tmp_path / ".versions" / "clean")) == 2
 
 
-def test_a_plain_folder_of_a_former_release_becomes_a_version(published: Path, tmp_path: Path) -> None:
-    (tmp_path / "clean").mkdir()
-    (tmp_path / "clean" / "manifest.json").write_text('{"manifest_version": 3}')
-    staging = stage(published, tmp_path)
-    assert not staging.published()
-    fill(staging, published)
-    staging.publish(2)
-    assert names(tmp_path) == {".versions", "clean"}
+def test_a_published_version_that_lost_a_file_is_left_as_it_is_and_made_anew(published: Path, tmp_path: Path) -> None:
+    damaged = stage(published, tmp_path)
+    fill(damaged, published)
+    damaged.publish(2, Held())
+    (damaged.subset / "index.parquet").unlink()
+    left = names(damaged.subset)
+    again = stage(published, tmp_path)
+    assert again.subset.name == damaged.subset.name.replace("v1-", "v2-")
+    again.give_up()
+    assert names(damaged.subset) == left
+    again = stage(published, tmp_path)
+    fill(again, published)
+    again.publish(2, Held())
     assert verify(tmp_path / "clean").sound
-    assert len(names(tmp_path / ".versions" / "clean")) == 2
+
+
+def test_a_run_that_does_not_hold_the_folder_any_more_changes_nothing(published: Path, tmp_path: Path) -> None:
+    class Lost(Held):
+        def check(self) -> None:
+            raise LeaseLost
+
+    staging = stage(published, tmp_path)
+    fill(staging, published)
+    with pytest.raises(LeaseLost):
+        staging.publish(2, Lost())
+    assert not (tmp_path / "clean").exists()
 
 
 def test_what_killed_runs_left_does_not_block_the_next_and_goes(published: Path, tmp_path: Path) -> None:
@@ -101,8 +118,10 @@ def test_what_killed_runs_left_does_not_block_the_next_and_goes(published: Path,
     (other.subset / "data" / "a.parquet").touch()
     staging = stage(published, tmp_path)
     fill(staging, published)
-    staging.publish(2)
-    assert verify(tmp_path / "clean").sound
+    (staging.subset / "figures" / ".a.svg.4999999-deadbeef.tmp").touch()
+    staging.open()
+    staging.publish(2, Held())
+    assert verify(tmp_path / "clean").problems == ()
     assert names(tmp_path) == {".versions", "clean"}
     assert names(tmp_path / ".versions" / "clean") == {staging.subset.name}
 
@@ -116,9 +135,9 @@ def test_a_subset_that_lacks_a_file_is_neither_published_nor_taken_for_published
     data = lost.read_bytes()
     lost.unlink()
     with pytest.raises(NotASubset, match="missing; a subset is published whole"):
-        staging.publish(2)
+        staging.publish(2, Held())
     lost.write_bytes(data)
-    staging.publish(2)
+    staging.publish(2, Held())
     assert staging.published()
     lost.unlink()
     assert not staging.published()
