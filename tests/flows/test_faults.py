@@ -11,6 +11,7 @@ from pathlib import Path
 
 import libfaketime
 import pytest
+from hubserver import TOKEN, HubServer
 from pairs import published_files
 from runs import (
     SHARDS,
@@ -30,6 +31,7 @@ from upath import UPath
 
 from deployments.show import Services, free_port
 from flows.curate import curate
+from schemas.source import HubSource
 from tasks.verify.subset import verify
 from tasks.versions import Versions, followed
 
@@ -228,17 +230,24 @@ def test_two_runs_with_one_workspace(large: Path, tmp_path: Path, undisturbed: d
         assert published_files(home / "subsets") == undisturbed
 
 
-def test_no_secret_is_written_anywhere(large: Path, tmp_path: Path, s3: S3Server, prefect: Services) -> None:
-    secrets = {"AWS_SECRET_ACCESS_KEY": "s3cr3t-0f-aws-7719", "HF_TOKEN": "hf_s3cr3t0fhub7719"}
+def test_no_secret_is_written_anywhere(
+    large: Path, tmp_path: Path, s3: S3Server, hub: HubServer, prefect: Services
+) -> None:
+    hub.commit("someone/large", large)
+    hub.close_off("someone/large", "private")
+    secrets = {"AWS_SECRET_ACCESS_KEY": "s3cr3t-0f-aws-7719", "HF_TOKEN": TOKEN}
     bucket = f"s3://{s3.bucket}"
     recipe = large_recipe(large, tmp_path, output={"dir": f"{bucket}/subsets"}, workspace=f"{bucket}/workspace")
+    source = HubSource.model_validate({"kind": "hub", "path": "someone/large", "name": "large"})
+    environment = prefect.environment | s3.environment | secrets | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     with prefect.serving():
-        told = ended(start(recipe, tmp_path, prefect.environment | s3.environment | secrets))
+        told = ended(start(recipe.model_copy(update={"source": source}), tmp_path, environment))
     listed = s3.client.list_objects_v2(Bucket=s3.bucket)["Contents"]
-    found = {entry["Key"]: s3.client.get_object(Bucket=s3.bucket, Key=entry["Key"])["Body"].read() for entry in listed}
-    found |= {str(path): path.read_bytes() for path in prefect.home.rglob("*") if path.is_file()}
-    written = b"".join(found.values())
-    assert str(recipe.source.path).encode() in written, "the search finds what is there"
+    found = [s3.client.get_object(Bucket=s3.bucket, Key=entry["Key"])["Body"].read() for entry in listed]
+    places = (prefect.home, tmp_path)
+    found += [path.read_bytes() for place in places for path in place.rglob("*") if path.is_file()]
+    written = b"".join(found)
+    assert b"someone/large" in written, "the search finds what is there"
     for secret in secrets.values():
         assert secret not in told
         assert secret.encode() not in written
