@@ -1,5 +1,6 @@
 """Arrays that are too large for memory: a file holds them, and the system keeps in memory what is in use."""
 
+import os
 from tempfile import TemporaryFile
 from typing import TypeVar
 
@@ -18,6 +19,9 @@ def room(shape: int | tuple[int, ...], dtype: type[_T]) -> NDArray[_T]:
     The file lies in the folder for temporary files (``TMPDIR``), has no name, and is gone with the array, however the
     process ends.
 
+    Raises:
+        OSError: if that folder has no room for it.
+
     >>> room(3, np.int8)
     array([0, 0, 0], dtype=int8)
     """
@@ -25,7 +29,7 @@ def room(shape: int | tuple[int, ...], dtype: type[_T]) -> NDArray[_T]:
     if size < max(SPILLED_BYTES, 1):
         return np.zeros(shape, dtype)
     with TemporaryFile(prefix="git10m-") as file:
-        file.truncate(size)
+        os.posix_fallocate(file.fileno(), 0, size)  # a full disk says so here, and ends no process later
         return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
 
 

@@ -13,6 +13,7 @@ import errno
 import os
 import re
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -130,11 +131,20 @@ def _followed(link: UPath) -> UPath | None:
             target = path.parent.resolve() / path.readlink()
             ours = target.parent == Path(str(versions.parent)).resolve() / link.name
             return versions / target.name if ours and _VERSION.fullmatch(target.name) else None
-        if not path.is_file() or path.stat().st_size > _LONGEST_LINK:
-            return None
     try:
-        text = link.fs.cat_file(link.path, 0, _LONGEST_LINK).decode()
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+        text = _text_of(link)
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return None
     folder, _, version = text.rpartition("/")
     return versions / version if folder == f"{_FOLDER}/{link.name}" and _VERSION.fullmatch(version) else None
+
+
+def _text_of(link: UPath) -> str:
+    """Return what a file holds that is no longer than a link's; of a longer one, and of a folder, nothing."""
+    if is_local(link):
+        found = link.stat()
+        return link.read_text(encoding="utf-8") if S_ISREG(found.st_mode) and found.st_size <= _LONGEST_LINK else ""
+    # Not UPath's methods: they take a store that does not answer for one that has no such object.
+    about = link.fs.info(link.path)
+    short = about["type"] == "file" and about["size"] <= _LONGEST_LINK
+    return str(link.fs.cat_file(link.path).decode()) if short else ""

@@ -151,7 +151,7 @@ def test_a_bad_shard_fails_the_run_at_its_end_unless_the_recipe_allows_it(tmp_pa
     ):
         curate(recipe)
     assert len(list((tmp_path / "workspace" / "signals").rglob("*.parquet"))) == 2
-    assert list((tmp_path / "subsets").iterdir()) == []
+    assert published_files(tmp_path / "subsets") == {}
     allowed = recipe.model_copy(update={"source": recipe.source.model_copy(update={"on_bad_shard": "publish"})})
     report = curate(allowed)
     assert report.subsets[0].select.kept == 8
@@ -171,7 +171,7 @@ def test_a_source_without_rows_is_refused(tmp_path: Path, prefect_server: None) 
         pass
     with pytest.raises(SourceError, match="the source is empty: no row in 1 shards"):
         curate(recipe)
-    assert list((tmp_path / "subsets").iterdir()) == []
+    assert published_files(tmp_path / "subsets") == {}
 
 
 def test_a_subset_that_keeps_nothing_is_published(source: Path, tmp_path: Path, prefect_server: None) -> None:
