@@ -13,6 +13,7 @@ from tasks.planning.disks import lacks_of_room, plan_disks
 from tasks.planning.known import Known, describe_source, look_up
 from tasks.planning.pairs import find
 from tasks.planning.subsets import plan_subset
+from tasks.select.basis import Basis
 from tasks.source.preflight import refuse_other_columns
 from tasks.source.shards import Shard, SourceError
 
@@ -44,9 +45,9 @@ def plan_run(recipe: Recipe, *, search: bool = False) -> Plan:
             *(line for one, known in zip(recipes, everything, strict=True) for line in _missing_rows(one, known)),
             *found.left_out,
         )
-        subsets = [
-            plan_subset(recipe, subset, source, found.report, folder, exact=not estimate) for subset in recipe.subsets
-        ]
+        elsewhere = recipe.model_copy(update={"workspace": folder})
+        basis = None if found.report is None else Basis(elsewhere, source.scan, found.report)
+        subsets = [plan_subset(recipe, subset, source, basis, exact=not estimate) for subset in recipe.subsets]
     disks = plan_disks(recipe, sources, [subset.plan for subset in subsets], exact=not estimate)
     problems += [*found.problems, *(line for subset in subsets for line in subset.problems)]
     problems += lacks_of_room(recipe, everything, disks)

@@ -3,16 +3,16 @@
 from typing import NamedTuple
 
 import numpy as np
-from upath import UPath
 
 from schemas.errors import CurationError
 from schemas.plan import Outcome, Place, SubsetPlan
 from schemas.recipe import Recipe
-from schemas.reports import DeduplicateReport, SelectReport
+from schemas.reports import SelectReport
 from schemas.subset import Subset
 from tasks.files import read_parquet
 from tasks.planning.known import Known, lies_here
 from tasks.published import NotASubset
+from tasks.select.basis import Basis
 from tasks.select.thresholds import ColumnAbsent, NoValues
 from tasks.signals import first_row_ids, readable_shards
 from tasks.source.shards import shard_size
@@ -33,18 +33,15 @@ class Planned(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def plan_subset(
-    recipe: Recipe, subset: Subset, known: Known, found: DeduplicateReport | None, folder: UPath, *, exact: bool
-) -> Planned:
+def plan_subset(recipe: Recipe, subset: Subset, known: Known, basis: Basis | None, *, exact: bool) -> Planned:
     """Return what ``subset`` becomes.
 
     Args:
         recipe: the recipe, its sources pinned.
         subset: one of the recipe's.
         known: its source.
-        found: its duplicates; None where nothing was scanned.
-        folder: a workspace for verdicts.
-        exact: whether ``known`` and ``found`` are all that a run would know.
+        basis: what it is selected by, and a workspace for verdicts; None where nothing was scanned.
+        exact: whether ``known`` and ``basis`` are all that a run would know.
     """
     directory = recipe.output.dir / subset.name
     problems: list[str] = []
@@ -53,13 +50,13 @@ def plan_subset(
     except NotASubset as error:
         place = "in the way"
         problems.append(str(error))
-    if found is None:
+    if basis is None:
         return Planned(SubsetPlan(subset=subset.name, directory=directory, place=place), tuple(problems))
     try:
-        selected = _select(recipe, subset, known, found, folder)
+        selected = _select(recipe, subset, basis)
         outcome = _describe(recipe, subset, known, selected)
         if exact:
-            place = _compare(recipe, subset, known, found, selected, place)
+            place = _compare(recipe, subset, basis, selected, place)
         plan = SubsetPlan(subset=subset.name, directory=directory, place=place, outcome=outcome)
     except CurationError as error:
         if exact or not isinstance(error, ColumnAbsent | NoValues):  # which shards to come may have
@@ -68,23 +65,19 @@ def plan_subset(
     return Planned(plan, tuple(problems))
 
 
-def _select(recipe: Recipe, subset: Subset, known: Known, found: DeduplicateReport, folder: UPath) -> SelectReport:
+def _select(recipe: Recipe, subset: Subset, basis: Basis) -> SelectReport:
     from tasks.select.stage import known_verdicts
     from tasks.select.verdicts import give_verdicts
 
-    if selected := known_verdicts(recipe, subset, known.scan, found):
-        return selected
-    return give_verdicts(recipe.model_copy(update={"workspace": folder}), subset, known.scan, found)
+    return known_verdicts(recipe, subset, basis.scan, basis.duplicates) or give_verdicts(subset, basis)
 
 
-def _compare(
-    recipe: Recipe, subset: Subset, known: Known, found: DeduplicateReport, selected: SelectReport, place: Place
-) -> Place:
+def _compare(recipe: Recipe, subset: Subset, basis: Basis, selected: SelectReport, place: Place) -> Place:
     """Return what a run would do to what is in the subset's place."""
-    target = data_schema(known.scan, text=recipe.output.text is not None)  # it may be refused, wherever it goes
+    target = data_schema(basis.scan, text=recipe.output.text is not None)  # it may be refused, wherever it goes
     if place != "there":
         return place
-    draft = draft_manifest(recipe, subset, known.scan, found, selected, target)
+    draft = draft_manifest(recipe, subset, basis.scan, basis.duplicates, selected, target)
     staging = Staging(recipe.output.dir, draft)
     return "unchanged" if staging.published() else "kept" if staging.complete() else "changed"
 

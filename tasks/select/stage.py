@@ -9,6 +9,7 @@ from tasks.files import is_parquet
 from tasks.options import STAGE
 from tasks.pinning import FileChanged, pinned_subset
 from tasks.records import note, recall
+from tasks.select.basis import Basis
 from tasks.select.verdicts import give_verdicts, verdicts_path
 
 
@@ -17,17 +18,17 @@ from tasks.select.verdicts import give_verdicts, verdicts_path
     task_run_name="select {subset.name}",
     **STAGE,
 )
-def select(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport) -> SelectReport:
+def select(subset: Subset, basis: Basis) -> SelectReport:
     """Give every row of the source its verdict for ``subset``, unless the workspace has them.
 
     Raises:
         FileChanged: if a file that the subset names was changed since the recipe was pinned; others as
             :func:`tasks.select.verdicts.give_verdicts`.
     """
-    known = known_verdicts(recipe, subset, scan, duplicates)
+    known = known_verdicts(basis.recipe, subset, basis.scan, basis.duplicates)
     if known is not None:
         return known
-    selected = give_verdicts(recipe, subset, scan, duplicates)
+    selected = give_verdicts(subset, basis)
     try:
         pinned_subset(subset)
     except FileChanged:
