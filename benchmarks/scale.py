@@ -51,10 +51,11 @@ from tasks.locks import exclusive
 from tasks.planning.known import look_up
 from tasks.planning.plan import plan_run
 from tasks.scan.descriptor import SIDE, SPREAD, hashes_of
-from tasks.scan.identity import identify
+from tasks.scan.identity import identify, shard_status
 from tasks.scan.reuse import note_of, signals_path
 from tasks.select.basis import Basis
-from tasks.select.stage import known_verdicts, select
+from tasks.select.stage import select
+from tasks.select.verdicts import known_verdicts
 from tasks.source.listing import shards_of
 from tasks.tiles import ground_resolution, nominal_resolution, tile_centre
 from tasks.write.manifest import draft_manifest
@@ -63,7 +64,7 @@ from tasks.write.schema import data_schema
 from tasks.write.stage import Making, complete
 from tasks.write.staging import Staging
 
-SHARD_ROWS = 13_400
+SHARD_ROWS, SHARD_BYTES = 13_400, 500_000_000
 CYCLE = 75 * SHARD_ROWS  # rows after which zooms begin again, so that the first million is like all
 KINDS = {"bytes": 0.03, "saved again": 0.03, "changed": 0.04, "common": 0.04, "plain": 0.03}
 COMMON_PICTURES, CENTRES, CAPTIONS, SPOTS = 2_000, 3_000, 1_000, 2_000_000
@@ -242,8 +243,8 @@ def make_signals(folder: Path, number: int) -> None:
         pq.write_table(table, temporary, compression="zstd", use_dictionary=dictionaries, row_group_size=16_384)
 
 
-def lay_out(folder: Path, rows: int, radius: int) -> Recipe:
-    """Make a source of as many shards as hold ``rows``, in a workspace that has scanned it, and return the recipe."""
+def lay_out(folder: Path, rows: int, radius: int) -> None:
+    """Make a source of as many shards as hold ``rows``, and a workspace that has scanned it."""
     recipe = recipe_of(folder, radius)
     count, schema, source = -(-rows // SHARD_ROWS), source_schema(), folder / "source"
     (source / "train").mkdir(parents=True, exist_ok=True)
@@ -260,7 +261,22 @@ def lay_out(folder: Path, rows: int, radius: int) -> Recipe:
         path = Path(str(signals_path(recipe.workspace, recipe.scan, columns, content)))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to((folder / "signals" / f"{number:05}.parquet").resolve())
-    return recipe
+    notes = [json.loads(path.read_text()) | {"path": path} for path in (folder / "workspace" / "identities").iterdir()]
+    paths = {note["shard"]: note.pop("path") for note in notes}
+    for note, shard in zip(sorted(notes, key=lambda note: note["shard"]), shards_of(recipe), strict=True):
+        # As long as Git-10M's, by a hole that nobody reads: runs are cut and disks are planned by it.
+        os.truncate(shard.path, SHARD_BYTES)
+        paths[shard.name].write_text(json.dumps(note | {"status": shard_status(shard)}))
+
+
+def make_all(folder: Path, rows: int, radius: int) -> int:
+    """Make signals, source and workspace, as far as they are missing; return how many shards there are."""
+    shards = range(-(-rows // SHARD_ROWS))
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(make_signals, [folder / "signals"] * len(shards), shards, chunksize=8))
+    if not (folder / "workspace").exists():
+        lay_out(folder, rows, radius)
+    return len(shards)
 
 
 def recipe_of(folder: Path, radius: int, subsets: Sequence[dict[str, Any]] = SUBSETS) -> Recipe:
@@ -419,17 +435,13 @@ def main() -> None:
     if options.stage not in (None, "signals"):
         print(json.dumps(run_stage(options.stage, options.dir, options.radius)))
         return
-    shards = range(-(-options.rows // SHARD_ROWS))
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(make_signals, [options.dir / "signals"] * len(shards), shards, chunksize=8))
     for name in ("source", "workspace", "subsets"):
         shutil.rmtree(options.dir / name, ignore_errors=True)
-    if options.stage is None:
-        warm(options.dir, options.radius)
-    lay_out(options.dir, options.rows, options.radius)
+    count = make_all(options.dir, options.rows, options.radius)
     if options.stage is not None:
         return
-    print(f"{len(shards) * SHARD_ROWS:,} rows in {len(shards):,} shards, radius {options.radius}\n", flush=True)
+    warm(options.dir, options.radius)
+    print(f"{count * SHARD_ROWS:,} rows in {count:,} shards, radius {options.radius}\n", flush=True)
     print("| stage | s | CPU s | RssAnon, peak [MiB] | VmHWM [MiB] | made | XXH3-64 |")
     print("|---|---:|---:|---:|---:|---|---|")
     for stage in STAGES:

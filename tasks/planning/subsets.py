@@ -1,5 +1,6 @@
 """What a subset will hold, and what its folder holds now."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +16,11 @@ from tasks.published import NotASubset
 from tasks.select.basis import Basis
 from tasks.select.thresholds import ColumnAbsent, NoValues
 from tasks.signals import first_row_ids, readable_shards
-from tasks.source.shards import shard_size
+from tasks.source.shards import Shard, shard_size
 from tasks.versions import Versions
 from tasks.write.manifest import draft_manifest
 from tasks.write.placement import place_rows
-from tasks.write.schema import data_schema
+from tasks.write.schema import DataSchema
 from tasks.write.staging import Staging
 
 _ROW_OF_TABLES = 100  # of index or rejected, about [bytes]
@@ -33,7 +34,15 @@ class Planned(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def plan_subset(recipe: Recipe, subset: Subset, known: Known, basis: Basis | None, *, exact: bool) -> Planned:
+def plan_subset(
+    recipe: Recipe,
+    subset: Subset,
+    known: Known,
+    basis: Basis | None,
+    target: Callable[[], DataSchema],
+    *,
+    exact: bool,
+) -> Planned:
     """Return what ``subset`` becomes.
 
     Args:
@@ -41,6 +50,7 @@ def plan_subset(recipe: Recipe, subset: Subset, known: Known, basis: Basis | Non
         subset: one of the recipe's.
         known: its source.
         basis: what it is selected by, and a workspace for verdicts; None where nothing was scanned.
+        target: tells the columns of data files, or what is wrong with them.
         exact: whether ``known`` and ``basis`` are all that a run would know.
     """
     directory = recipe.output.dir / subset.name
@@ -56,7 +66,7 @@ def plan_subset(recipe: Recipe, subset: Subset, known: Known, basis: Basis | Non
         selected = _select(recipe, subset, basis)
         outcome = _describe(recipe, subset, known, selected)
         if exact:
-            place = _compare(recipe, subset, basis, selected, place)
+            place = _compare(recipe, subset, basis, target(), selected, place)
         plan = SubsetPlan(subset=subset.name, directory=directory, place=place, outcome=outcome)
     except CurationError as error:
         if exact or not isinstance(error, ColumnAbsent | NoValues):  # which shards to come may have
@@ -66,15 +76,15 @@ def plan_subset(recipe: Recipe, subset: Subset, known: Known, basis: Basis | Non
 
 
 def _select(recipe: Recipe, subset: Subset, basis: Basis) -> SelectReport:
-    from tasks.select.stage import known_verdicts
-    from tasks.select.verdicts import give_verdicts
+    from tasks.select.verdicts import give_verdicts, known_verdicts
 
     return known_verdicts(recipe, subset, basis.scan, basis.duplicates) or give_verdicts(subset, basis)
 
 
-def _compare(recipe: Recipe, subset: Subset, basis: Basis, selected: SelectReport, place: Place) -> Place:
+def _compare(
+    recipe: Recipe, subset: Subset, basis: Basis, target: DataSchema, selected: SelectReport, place: Place
+) -> Place:
     """Return what a run would do to what is in the subset's place."""
-    target = data_schema(basis.scan, text=recipe.output.text is not None)  # it may be refused, wherever it goes
     if place != "there":
         return place
     draft = draft_manifest(recipe, subset, basis.scan, basis.duplicates, selected, target)
@@ -85,11 +95,15 @@ def _compare(recipe: Recipe, subset: Subset, basis: Basis, selected: SelectRepor
 def _describe(recipe: Recipe, subset: Subset, known: Known, selected: SelectReport) -> Outcome:
     scan, images, output = known.scan, recipe.scan.images, recipe.output
     full = output.mode == "data"
-    kept = np.flatnonzero(read_parquet(selected.verdicts, ["kept"])["kept"].to_numpy())
-    counts = np.diff(np.searchsorted(kept, first_row_ids(scan)))
-    read = [shard for shard, count in zip(readable_shards(known.shards, scan), counts, strict=True) if count and full]
-    files = place_rows(scan, selected.verdicts, subset, output, images=images).files if full else ()
-    tables = selected.rows * _ROW_OF_TABLES
+    files: tuple[str, ...] = ()
+    read: list[Shard] = []
+    estimated = float(selected.rows * _ROW_OF_TABLES)
+    if full:
+        kept = np.flatnonzero(read_parquet(selected.verdicts, ["kept"])["kept"].to_numpy())
+        counts = np.diff(np.searchsorted(kept, first_row_ids(scan))).tolist()
+        files = place_rows(scan, selected.verdicts, subset, output, images=images).files
+        read = [shard for shard, count in zip(readable_shards(known.shards, scan), counts, strict=True) if count]
+        estimated += _data_bytes(recipe, known, selected, counts)
     return Outcome(
         rows=selected.rows,
         kept=selected.kept,
@@ -100,17 +114,17 @@ def _describe(recipe: Recipe, subset: Subset, known: Known, selected: SelectRepo
         reasons=selected.reasons,
         flags=selected.flags,
         data_files=len(files),
-        estimated_bytes=tables + (_data_bytes(recipe, known, selected, counts.tolist()) if full else 0),
+        estimated_bytes=round(estimated),
         read_shards=len(read),
         refetched_bytes=sum(shard_size(shard) for shard in read if not lies_here(shard)),
     )
 
 
-def _data_bytes(recipe: Recipe, known: Known, selected: SelectReport, counts: list[int]) -> int:
+def _data_bytes(recipe: Recipe, known: Known, selected: SelectReport, counts: list[int]) -> float:
     """Return about how long the data files will be: the kept images, and of all else what a row of its shard has."""
     total = float(selected.kept_image_bytes)
     for shard, count in zip(known.scan.shards, counts, strict=True):
         total += count * max(shard.byte_length - shard.image_bytes, 0) / max(shard.rows, 1)
     if recipe.output.format == "webdataset":
         total += selected.kept * _ROW_OF_TAR
-    return round(total)
+    return total

@@ -81,7 +81,9 @@ class Basis:
         def hold_against_rules(place: slice, signals: pa.Table) -> None:
             again = np.zeros(len(signals), np.bool_)
             again[repeated[slice(*np.searchsorted(repeated, [place.start, place.stop]))] - place.start] = True
-            masks.reject[place], masks.flag[place] = by_action(rules_broken(signals, validation, again), validation)
+            masks.reject[place], flagged = by_action(rules_broken(signals, validation, again), validation)
+            if flagged.any():  # memory that nobody writes to takes no room
+                masks.flag[place] = flagged
 
         unused = {"img_name_xxh3", *(() if validation.image_size is not None else ("width", "height"))}
         deque(self.in_pieces([name for name in RULE_COLUMNS if name not in unused], hold_against_rules), 0)

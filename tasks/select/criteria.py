@@ -58,13 +58,15 @@ def hold_against_all(subset: Subset, basis: Basis) -> Held:
     thresholds = resolve_thresholds(values, broken.reject == 0, subset)
     del values
     area = None if subset.area is None else read_area(subset.area.path)
-    reject, flag = (copied(mask) for mask in broken)
+    reject = copied(broken.reject)
+    flag = copied(broken.flag) if subset.caption_words.action == "flag" else broken.flag  # no other threshold flags
     columns = columns_for(subset)
 
     def hold_against_thresholds(place: slice, signals: pa.Table) -> None:
         missed = apply_thresholds(signals, subset, thresholds)
         reject[place] |= missed.reject
-        flag[place] |= missed.flag
+        if missed.flag.any():
+            flag[place] |= missed.flag
         if area is not None:
             there = inside(area, number(signals, "longitude"), number(signals, "latitude"))
             reject[place] |= bit(Reason.AREA_OUTSIDE, ~there)

@@ -2,15 +2,13 @@
 
 from prefect import task
 
-from schemas.recipe import Recipe
-from schemas.reports import DeduplicateReport, ScanReport, SelectReport
+from schemas.reports import SelectReport
 from schemas.subset import Subset
-from tasks.files import is_parquet
 from tasks.options import STAGE
 from tasks.pinning import FileChanged, pinned_subset
-from tasks.records import note, recall
+from tasks.records import note
 from tasks.select.basis import Basis
-from tasks.select.verdicts import give_verdicts, verdicts_path
+from tasks.select.verdicts import give_verdicts, known_verdicts
 
 
 @task(
@@ -36,12 +34,3 @@ def select(subset: Subset, basis: Basis) -> SelectReport:
         raise
     note(selected.verdicts.with_suffix(".json"), selected)
     return selected
-
-
-def known_verdicts(
-    recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport
-) -> SelectReport | None:
-    """Return the report of an earlier run on the same rows and the same recipe; None if there is none."""
-    path = verdicts_path(recipe, subset, scan, duplicates)
-    known = recall(path.with_suffix(".json"), SelectReport)
-    return known.model_copy(update={"verdicts": path}) if known is not None and is_parquet(path) else None

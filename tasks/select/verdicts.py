@@ -16,8 +16,8 @@ from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, Funnel, FunnelStep, ReasonCount, ScanReport, SelectReport
 from schemas.subset import Subset
 from schemas.tables import CONTAMINATED, KINSHIPS_VERSION, PAIRS_VERSION, SCAN_VERSION, VERDICTS, VERDICTS_VERSION
-from tasks.files import appearing
-from tasks.records import record_key
+from tasks.files import appearing, is_parquet
+from tasks.records import recall, record_key
 from tasks.select.basis import Basis
 from tasks.select.criteria import hold_against_all, require_all_columns
 from tasks.select.masks import Mask
@@ -88,6 +88,15 @@ def give_verdicts(subset: Subset, basis: Basis) -> SelectReport:
     )
 
 
+def known_verdicts(
+    recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport
+) -> SelectReport | None:
+    """Return the report of an earlier run on the same rows and the same recipe; None if there is none."""
+    path = verdicts_path(recipe, subset, scan, duplicates)
+    known = recall(path.with_suffix(".json"), SelectReport)
+    return known.model_copy(update={"verdicts": path}) if known is not None and is_parquet(path) else None
+
+
 def verdicts_path(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport) -> UPath:
     """Return where the verdicts of ``subset`` lie: its name, and a key that stands for all that they depend on."""
     scans = (scan, *(reference.scan for reference in duplicates.references))
@@ -104,8 +113,14 @@ def _write(path: UPath, verdicts: Iterator[pa.Table]) -> None:
         "column_encoding": {"row_id": "DELTA_BINARY_PACKED"},
         "write_statistics": False,
     }
-    with appearing(path) as temporary, pq.ParquetWriter(temporary, VERDICTS, compression="zstd", **options) as writer:
-        for table in verdicts:
+    with (
+        appearing(path) as temporary,
+        pq.ParquetWriter(temporary, VERDICTS, compression="zstd", **options) as writer,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        following = beside.submit(next, verdicts, None)
+        while (table := following.result()) is not None:
+            following = beside.submit(next, verdicts, None)  # is made while this one is written
             writer.write_table(table)
 
 

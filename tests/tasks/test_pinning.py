@@ -10,7 +10,8 @@ from schemas.recipe import Recipe
 from tasks.deduplicate.stage import find_duplicates
 from tasks.pinning import FileChanged, pinned
 from tasks.select.basis import Basis
-from tasks.select.stage import known_verdicts, select
+from tasks.select.stage import select
+from tasks.select.verdicts import known_verdicts
 from tasks.versions import followed
 
 
