@@ -6,6 +6,8 @@ The UI is a view: where its server cannot be reached, the run goes on without.
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from io import StringIO
+from math import inf
+from time import monotonic
 from typing import ParamSpec, cast
 from uuid import UUID
 
@@ -27,6 +29,7 @@ from tasks.files import is_local
 from tasks.write.markdown import block, code, inline
 
 _P = ParamSpec("_P")
+_MOVED_EVERY_S = 1.0
 _MOST_ROWS = 1_000  # of a table: an artifact is one JSON document
 
 
@@ -48,6 +51,7 @@ class ProgressArtifact:
 
     def __init__(self, key: str, description: str):
         self._id: UUID | None = None
+        self._moved_at = -inf
         self._create(key, description)
 
     @_view
@@ -56,9 +60,10 @@ class ProgressArtifact:
 
     @_view
     def move(self, part: float) -> None:
-        """Show that ``part`` of the work is done [0..1]."""
-        if self._id is not None:
+        """Show that ``part`` of the work is done [0..1], once a second: a request takes longer than a known shard."""
+        if self._id is not None and (part >= 1 or monotonic() - self._moved_at >= _MOVED_EVERY_S):
             update_progress_artifact(self._id, 100 * part)
+            self._moved_at = monotonic()
 
 
 @_view

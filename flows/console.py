@@ -3,9 +3,8 @@
 from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 
-from flows.curate import curate
+from flows.again import nothing_new
 from flows.funnel import funnel_table
-from flows.materialize import materialize
 from flows.progress import console
 from schemas.materialization import Materialization
 from schemas.recipe import Recipe
@@ -21,19 +20,26 @@ out = Console()
 def run_curate(recipe: Recipe) -> CurateReport:
     """Run the ``curate`` flow and print its funnel and where the results lie.
 
-    What can be refused at once is refused before Prefect's server is started.
+    What can be refused at once is refused before Prefect's server is started. Where nobody has a server of theirs, to
+    watch runs by, a run that would find nothing new is none.
     """
     shards_of(recipe)
     for place in (recipe.workspace, recipe.output.dir):
         ensure_writable(place)
-    _tell_of_server()
-    report = curate(recipe)
+    report = nothing_new(recipe) if PREFECT_API_URL.value() is None else None
+    if report is None:
+        from flows.curate import curate
+
+        _tell_of_server()
+        report = curate(recipe)
     print_report(report)
     return report
 
 
 def run_materialize(job: Materialization) -> None:
     """Run the ``materialize`` flow and print where the subset lies; an index that is none is refused before that."""
+    from flows.materialize import materialize
+
     manifest = read_manifest(followed(job.index))
     _tell_of_server()
     directory = materialize(job)

@@ -8,6 +8,7 @@ import prefect.runtime.flow_run as flow_run
 from prefect import get_run_logger
 from upath import UPath
 
+from flows.again import files_of, left_as_it_is, written
 from flows.events import emit_published
 from flows.progress import stage
 from flows.runner import Crew
@@ -23,7 +24,6 @@ from schemas.reports import (
 )
 from schemas.subset import Subset
 from tasks.locks import Held
-from tasks.published import read_manifest
 from tasks.source.listing import local_folder
 from tasks.source.shards import Shard
 from tasks.write.manifest import draft_manifest
@@ -67,8 +67,7 @@ def write_subset(
     draft = draft_manifest(recipe, subset, scanned, duplicates, selected, target)
     staging = Staging(output.dir, draft)
     if staging.complete():
-        data = tuple(file for file in read_manifest(staging.subset).files if file.image_bytes is not None)
-        return WrittenSubset(selected, staging, _report(recipe, selected, data), making=None)
+        return WrittenSubset(selected, staging, written(recipe, selected, files_of(staging)), making=None)
     staging.open()
     placement = place_rows(scanned, selected.verdicts, subset, output, images=recipe.scan.images)
     making = Making(subset, output, shards, scanned, selected, placement, draft, staging, held)
@@ -76,7 +75,7 @@ def write_subset(
     if output.mode == "data":
         plans = plan_files(shards, scanned, placement, images=recipe.scan.images)
         files = write_files(plans, target, staging, output, local_folder(recipe.workspace), crew)
-    return WrittenSubset(selected, staging, _report(recipe, selected, files), making)
+    return WrittenSubset(selected, staging, written(recipe, selected, files), making)
 
 
 def write_files(
@@ -139,16 +138,15 @@ def _lay_aside(parts: Sequence[ShardRows], target: DataSchema, folder: UPath, na
         bar.finish(f"laid the rows of {len(parts)} shards aside")
 
 
-def publish_subset(recipe: Recipe, written: WrittenSubset, held: Held) -> PublishReport:
+def publish_subset(recipe: Recipe, done: WrittenSubset, held: Held) -> PublishReport:
     """Complete a written subset and make it the latest version."""
     logger = get_run_logger()
-    selected, staging, data, making = written
+    selected, staging, data, making = done
     version = staging.subset.name
-    told = {"select": selected, "write": data, "mode": recipe.output.mode, "version": version}
     if staging.published():
         logger.info("%s: published already, left as it is: %s", selected.subset, version)
         staging.tidy(recipe.output.keep_versions)
-        return PublishReport(directory=staging.directory, reused=True, **told)
+        return left_as_it_is(recipe, selected, staging)
     if making is None:
         directory = staging.publish(recipe.output.keep_versions, held)  # a former version, which is the latest again
     else:
@@ -161,17 +159,8 @@ def publish_subset(recipe: Recipe, written: WrittenSubset, held: Held) -> Publis
         }
         directory = publish(making, data, run)
     logger.info("%s: %s, published as %s in %s", selected.subset, selected, version, directory)
-    report = PublishReport(directory=directory, reused=False, **told)
+    report = PublishReport(
+        select=selected, write=data, mode=recipe.output.mode, version=version, directory=directory, reused=False
+    )
     emit_published(recipe.source.name, report)
     return report
-
-
-def _report(recipe: Recipe, selected: SelectReport, files: tuple[DataFile, ...]) -> WriteReport:
-    full = recipe.output.mode == "data"
-    expected = selected.kept_image_bytes if full else 0
-    return WriteReport(
-        subset=selected.subset,
-        expected_rows=selected.kept if full else 0,
-        expected_image_bytes=expected if recipe.scan.images else None,
-        files=files,
-    )
