@@ -22,7 +22,7 @@ from functools import partial
 from importlib import import_module
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -100,12 +100,26 @@ def scan_afresh(shard: Shard, workspace: Path) -> int:
     return report.rows
 
 
-def timed(pool: Workers, function: Callable[[Shard], int], shards: Sequence[Shard]) -> tuple[int, float]:
-    """Run ``function`` on all shards as the flow does, a thread for each worker process; return rows and seconds."""
+class Timed(NamedTuple):
+    """What all shards took."""
+
+    rows: int
+    seconds: float
+    cpu_seconds: float  # of the workers: what is left to compare where others use the machine, too
+
+
+def timed(pool: Workers, function: Callable[[Shard], int], shards: Sequence[Shard]) -> Timed:
+    """Run ``function`` on all shards as the flow does, a thread for each worker process."""
     begin = time.perf_counter()
     with ThreadPoolExecutor(pool.count) as threads:
-        rows = sum(threads.map(lambda shard: pool.run(function, shard), shards))
-    return rows, time.perf_counter() - begin
+        found = list(threads.map(lambda shard: pool.run(_with_cpu_seconds, function, shard), shards))
+    seconds = time.perf_counter() - begin
+    return Timed(sum(rows for rows, _ in found), seconds, sum(cpu for _, cpu in found))
+
+
+def _with_cpu_seconds(function: Callable[[Shard], int], shard: Shard) -> tuple[int, float]:
+    begin = time.process_time()
+    return function(shard), time.process_time() - begin
 
 
 def repeated(directory: Path, rows: int, shards: int, format: str = "JPEG", folder: Path | None = None) -> FileSource:
@@ -165,23 +179,30 @@ def main() -> None:
             print("µs a picture: " + ", ".join(f"{name} {seconds * 1e6:,.0f}" for name, seconds in decoders.items()))
             fastest = next(name for name in decoders if name != OURS)
             loops = {f"bare loop, {name}": partial(decode_png, library=name) for name in (fastest, OURS)}
-        speeds: dict[str, list[float]] = {name: [] for name in (*loops, "scan")}
+        runs: dict[str, list[Timed]] = {name: [] for name in (*loops, "scan")}
         for round_ in range(-1, options.rounds):  # the first warms processes and page cache
             workspace = home / f"workspace-{round_}"
             functions = {name: partial(bare_shard, decoder=decoder) for name, decoder in loops.items()}
             for name, function in (functions | {"scan": partial(scan_afresh, workspace=workspace)}).items():
-                rows, seconds = timed(pool, function, shards)
+                run = timed(pool, function, shards)
                 if round_ >= 0:
-                    speeds[name].append(rows / seconds)
+                    runs[name].append(run)
         size = sum(shard.path.stat().st_size for shard in shards)
+    rows = runs["scan"][0].rows
     print(f"{rows:,} rows, {size / rows / 1000:.1f} kB a row, {len(shards)} shards, {options.workers} workers")
-    print(f"{'':<28}{'median pairs/s':>16}{'least':>10}{'most':>10}{'scan / this, median':>22}{'least':>8}{'most':>8}")
-    for name, found in speeds.items():
-        ratios = [scan / this for this, scan in zip(found, speeds["scan"], strict=True)]
-        print(
-            f"{name:<28}{statistics.median(found):>16,.0f}{min(found):>10,.0f}{max(found):>10,.0f}"
-            f"{statistics.median(ratios):>22.2f}{min(ratios):>8.2f}{max(ratios):>8.2f}"
-        )
+    print("| | pairs/s, median (least, most) | CPU µs a pair | speed of scan / this, median (least, most) | CPU time |")
+    print("|---|---:|---:|---:|---:|")
+    for name, found in runs.items():
+        speed = _spread([run.rows / run.seconds for run in found], ",.0f")
+        cpu = statistics.median(run.cpu_seconds / run.rows * 1e6 for run in found)
+        both = list(zip(found, runs["scan"], strict=True))
+        ratio = _spread([this.seconds / scan.seconds for this, scan in both], ".2f")
+        cpu_ratio = _spread([this.cpu_seconds / scan.cpu_seconds for this, scan in both], ".2f")
+        print(f"| {name} | {speed} | {cpu:.0f} | {ratio} | {cpu_ratio} |")
+
+
+def _spread(values: list[float], form: str) -> str:
+    return f"{statistics.median(values):{form}} ({min(values):{form}}, {max(values):{form}})"
 
 
 if __name__ == "__main__":
