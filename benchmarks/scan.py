@@ -4,7 +4,8 @@ Both read the same shards with the same number of worker processes, in turn, sev
 medians is the figure to quote. The pictures are the demo's tiles, or those of a folder, cut to 256 x 256, repeated in
 shards of Git-10M's size; each copy ends in other bytes. The loop decodes JPEG by simplejpeg (libjpeg-turbo) in reduced
 size, PNG by the library of those installed that is fastest here: Pillow, OpenCV (``opencv-python-headless``), libspng
-(``pyspng-seunglab``), libpng (``imagecodecs``); and, in a loop of its own, by our own decoder.
+(``pyspng-seunglab``), libpng (``imagecodecs``); and, in a loop of its own, by our own decoder. The scan runs in worker
+processes, and once more in threads of one process.
 
     python -m benchmarks.scan --format JPEG --images FOLDER
 """
@@ -40,7 +41,7 @@ from tasks.source.columns import Layout, images
 from tasks.source.listing import list_shards
 from tasks.source.read import read_batches
 from tasks.source.shards import Shard
-from tasks.workers import Workers, workers
+from tasks.workers import Pool, SameProcess, workers
 
 OURS = "our own decoder"
 TILE = 256  # side of a picture [pixels]
@@ -108,13 +109,14 @@ class Timed(NamedTuple):
     cpu_seconds: float  # of the workers: what is left to compare where others use the machine, too
 
 
-def timed(pool: Workers, function: Callable[[Shard], int], shards: Sequence[Shard]) -> Timed:
-    """Run ``function`` on all shards as the flow does, a thread for each worker process."""
-    begin = time.perf_counter()
-    with ThreadPoolExecutor(pool.count) as threads:
+def timed(pool: Pool, count: int, function: Callable[[Shard], int], shards: Sequence[Shard]) -> Timed:
+    """Run ``function`` on all shards as the flow does, from ``count`` threads, each of which waits for its worker."""
+    begin, here = time.perf_counter(), time.process_time()
+    with ThreadPoolExecutor(count) as threads:
         found = list(threads.map(lambda shard: pool.run(_with_cpu_seconds, function, shard), shards))
     seconds = time.perf_counter() - begin
-    return Timed(sum(rows for rows, _ in found), seconds, sum(cpu for _, cpu in found))
+    cpu = time.process_time() - here if isinstance(pool, SameProcess) else sum(cpu for _, cpu in found)
+    return Timed(sum(rows for rows, _ in found), seconds, cpu)
 
 
 def _with_cpu_seconds(function: Callable[[Shard], int], shard: Shard) -> tuple[int, float]:
@@ -179,12 +181,15 @@ def main() -> None:
             print("µs a picture: " + ", ".join(f"{name} {seconds * 1e6:,.0f}" for name, seconds in decoders.items()))
             fastest = next(name for name in decoders if name != OURS)
             loops = {f"bare loop, {name}": partial(decode_png, library=name) for name in (fastest, OURS)}
-        runs: dict[str, list[Timed]] = {name: [] for name in (*loops, "scan")}
+        runs: dict[str, list[Timed]] = {name: [] for name in (*loops, "scan", "scan, threads of one process")}
         for round_ in range(-1, options.rounds):  # the first warms processes and page cache
-            workspace = home / f"workspace-{round_}"
-            functions = {name: partial(bare_shard, decoder=decoder) for name, decoder in loops.items()}
-            for name, function in (functions | {"scan": partial(scan_afresh, workspace=workspace)}).items():
-                run = timed(pool, function, shards)
+            jobs: dict[str, tuple[Pool, Callable[[Shard], int]]] = {
+                name: (pool, partial(bare_shard, decoder=decoder)) for name, decoder in loops.items()
+            }
+            for name, where in (("scan", pool), ("scan, threads of one process", SameProcess())):
+                jobs[name] = (where, partial(scan_afresh, workspace=home / f"{name} {round_}"))
+            for name, (where, function) in jobs.items():
+                run = timed(where, options.workers, function, shards)
                 if round_ >= 0:
                     runs[name].append(run)
         size = sum(shard.path.stat().st_size for shard in shards)
