@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlug
 
 from schemas.reasons import Reason
 from tasks.scan.containers import ends_early, plain_jpeg_frame, sniff, tiff_pages, webp_size
-from tasks.scan.png import decode_plain_png
+from tasks.scan.png import decode_plain_png, has_wrong_checksum
 
 THUMBNAIL = 64
 """Side of the luma thumbnail [pixels]: a quarter of a 256-pixel tile, which a JPEG decoder gives without resampling."""
@@ -154,6 +154,8 @@ def _decode_pillow(data: memoryview, name: str, max_pixels: int, pixel_digest: b
             _refuse_large(name, *size, max_pixels)
             if name == "JPEG" and mode in _JPEG_MODES.values():
                 return _decode_jpeg(data, *size, mode, max_pixels, pixel_digest)  # Pillow understands the header, too
+            if name == "PNG" and has_wrong_checksum(data):
+                raise SyntaxError("broken PNG file (wrong checksum in IDAT)")  # as Pillow says it of other chunks
             image.load()
             digest = _pixels_xxh3(image) if pixel_digest else None
             return Decoded(_luma(image), name, mode, *size, tuple(_notes(data, name, image)), digest)

@@ -31,6 +31,10 @@ class _Unusual(Exception):
     """Another kind of PNG, or a damaged one."""
 
 
+class _ChecksumWrong(_Unusual):
+    """A chunk, named, is not what was written."""
+
+
 def decode_plain_png(data: memoryview, max_pixels: int) -> Pixels | None:
     """Return the pixels of a PNG of 8 bits a channel, without palette, interlace or a transparent colour.
 
@@ -63,6 +67,19 @@ def decode_plain_png(data: memoryview, max_pixels: int) -> Pixels | None:
     return Pixels(pixels.reshape(height, width, channels), mode)
 
 
+def has_wrong_checksum(data: memoryview) -> bool:
+    """Return whether a part of the compressed pixels (IDAT) has another CRC than it says; Pillow does not look."""
+    try:
+        for kind, _ in _chunks(data):
+            if kind == b"IEND":
+                break
+    except _ChecksumWrong as wrong:
+        return wrong.args == (b"IDAT",)
+    except struct.error:
+        pass  # the file ends early
+    return False
+
+
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Yield each chunk's kind and content after checking its CRC; without an end."""
     at = len(_SIGNATURE)
@@ -70,7 +87,7 @@ def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         length, kind = struct.unpack_from(">I4s", data, at)
         (checksum,) = struct.unpack_from(">I", data, at + 8 + length)
         if isal_zlib.crc32(data[at + 4 : at + 8 + length]) != checksum:
-            raise _Unusual
+            raise _ChecksumWrong(kind)
         yield kind, data[at + 8 : at + 8 + length]
         at += 12 + length
 
