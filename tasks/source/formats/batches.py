@@ -26,9 +26,7 @@ def sound_slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     Raises:
         pa.ArrowInvalid: if the batch is not sound; none of it is given then.
     """
-    batch.validate()
-    for column in batch.columns:
-        _text_as_bytes(column).validate(full=True)
+    check_sound(batch)
     start = 0
     while start < batch.num_rows:
         rows = min(ROWS, batch.num_rows - start)
@@ -36,6 +34,17 @@ def sound_slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
             rows = (rows + 1) // 2
         yield batch.slice(start, rows)
         start += rows
+
+
+def check_sound(batch: pa.RecordBatch) -> None:
+    """Check all that a reader of ``batch`` may follow.
+
+    Raises:
+        pa.ArrowInvalid: if it is not sound.
+    """
+    batch.validate()
+    for column in batch.columns:
+        _text_as_bytes(column).validate(full=True)
 
 
 def _text_as_bytes(column: pa.Array) -> pa.Array:
