@@ -1,4 +1,4 @@
-"""Deduplicate and select on up to 100 million simulated rows of signals: seconds, CPU seconds and peak memory.
+"""All but the scan on up to 100 million simulated rows of signals: seconds, CPU seconds and peak memory.
 
 The signals have Git-10M's shape and stand for pictures that nobody drew: shards of 13,400 rows, sorted by zoom a
 million at a time, a third of them without place, places that nest between zooms. Of the rows 3 % have the bytes of an
@@ -6,13 +6,17 @@ earlier row, 3 % its picture saved again, 4 % its picture changed a little, 4 % 
 are plain. The hashes are skewed: of a third of the pictures, 16 of 64 bits are those of one of 3,000 centres. All of a
 row follows from its number, so that fewer rows are the first ones of more.
 
-Each stage runs in a fresh process, which has imported its modules before the clock starts. RssAnon is the memory that
-the process itself holds, looked at every 20 ms; VmHWM is the most that it ever held, pages of mapped files included,
-which the system takes back when others need them.
+Each stage runs in a fresh process, which has imported its modules before the clock starts; what Numba compiles is
+compiled before. The stages are `deduplicate`; each subset alone, and `select`, all three of them as a run does it;
+`plan`, when all that is known, and with a threshold that nobody selected by; `write`, the three subsets in mode
+`index`. RssAnon is the memory that the process itself holds, looked at every 20 ms; VmHWM is the most
+that it ever held, pages of mapped files included, which the system takes back when others need them.
 
-    python -m benchmarks.scale --rows 10500000 --dir FOLDER
+    python -m benchmarks.scale --rows 10545800 --dir FOLDER
 
-Signals in FOLDER are made where they are missing, some 340 bytes a row, and stay; pairs and verdicts are made anew.
+Signals in FOLDER are made where they are missing, some 340 bytes a row, and stay; all else is made anew. The source's
+shards are Arrow files with Git-10M's columns and no rows, since none of these stages reads any: only the signals, which
+a scan would have made of them, have rows.
 """
 
 import argparse
@@ -23,11 +27,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -38,13 +43,28 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from schemas.recipe import Recipe
-from schemas.reports import DeduplicateReport, ScanReport, ShardReport
+from schemas.reports import DeduplicateReport, ScanReport, WriteReport
 from schemas.tables import FACT_COLUMNS, SIGNALS
+from tasks.deduplicate.stage import find_duplicates
 from tasks.files import appearing
+from tasks.locks import exclusive
+from tasks.planning.known import look_up
+from tasks.planning.plan import plan_run
 from tasks.scan.descriptor import SIDE, SPREAD, hashes_of
+from tasks.scan.identity import identify, shard_status
+from tasks.scan.reuse import note_of, signals_path
+from tasks.select.basis import Basis
+from tasks.select.stage import select
+from tasks.select.verdicts import known_verdicts
+from tasks.source.listing import shards_of
 from tasks.tiles import ground_resolution, nominal_resolution, tile_centre
+from tasks.write.manifest import draft_manifest
+from tasks.write.placement import place_rows
+from tasks.write.schema import data_schema
+from tasks.write.stage import Making, complete
+from tasks.write.staging import Staging
 
-SHARD_ROWS = 13_400
+SHARD_ROWS, SHARD_BYTES = 13_400, 500_000_000
 CYCLE = 75 * SHARD_ROWS  # rows after which zooms begin again, so that the first million is like all
 KINDS = {"bytes": 0.03, "saved again": 0.03, "changed": 0.04, "common": 0.04, "plain": 0.03}
 COMMON_PICTURES, CENTRES, CAPTIONS, SPOTS = 2_000, 3_000, 1_000, 2_000_000
@@ -76,6 +96,8 @@ SUBSETS: list[dict[str, Any]] = [
         },
     },
 ]
+
+CHANGED = [SUBSETS[0] | {"zoom": {"min": 13}}, *SUBSETS[1:]]
 
 Numbers = NDArray[np.uint64]
 
@@ -194,40 +216,77 @@ def signals_of(rows: Numbers) -> pa.Table:
     )
 
 
-def make_shard(folder: Path, number: int) -> None:
+def source_schema() -> pa.Schema:
+    """Return the columns of Git-10M's shards, with the Hub's features."""
+    from datasets import Features, Image, Value  # a second, and needed by few
+
+    types = dict(zip(FACT_COLUMNS, ("string", "float64", "string", "int64", "float64", "string"), strict=True))
+    return Features({"image": Image(), **{name: Value(kind) for name, kind in types.items()}}).arrow_schema
+
+
+def make_signals(folder: Path, number: int) -> None:
     """Write the signals of a shard, as a scan does, unless they are there."""
     path = UPath(folder / f"{number:05}.parquet")
     if path.exists():
         return
     table = signals_of(np.arange(number * SHARD_ROWS, (number + 1) * SHARD_ROWS, dtype=np.uint64))
+    sound = pc.sum(pc.equal(pc.list_value_length(table["defects"]), 0)).as_py()
+    counts = {
+        "sound_rows": sound,
+        "defective_rows": len(table) - sound,
+        "image_bytes": pc.sum(table["byte_length"]).as_py(),
+    }
+    layout = {name: name for name in ("image", *FACT_COLUMNS)}
+    table = table.replace_schema_metadata(note_of(counts, layout, None, source_schema()))
     with appearing(path) as temporary:
         dictionaries = ["format", "mode", "defects.list.element"]
         pq.write_table(table, temporary, compression="zstd", use_dictionary=dictionaries, row_group_size=16_384)
 
 
-def scanned(folder: Path, rows: int) -> ScanReport:
-    """Return the report on the first shards, as many as hold ``rows``."""
-    return ScanReport.of(
-        [
-            ShardReport(
-                shard=f"data-{number:05}.arrow", content_xxh3=f"{number:032x}", byte_length=500_000_000,
-                rows=SHARD_ROWS, sound_rows=SHARD_ROWS, defective_rows=0, image_bytes=0,
-                signals=UPath(folder / "signals" / f"{number:05}.parquet"), reused=True,
-                layout={name: name for name in ("image", *FACT_COLUMNS)},
-            )
-            for number in range(-(-rows // SHARD_ROWS))
-        ]
-    )  # fmt: skip
+def lay_out(folder: Path, rows: int, radius: int) -> None:
+    """Make a source of as many shards as hold ``rows``, and a workspace that has scanned it."""
+    recipe = recipe_of(folder, radius)
+    count, schema, source = -(-rows // SHARD_ROWS), source_schema(), folder / "source"
+    (source / "train").mkdir(parents=True, exist_ok=True)
+    names = [f"data-{number:05}-of-{count:05}.arrow" for number in range(count)]
+    for number, name in enumerate(names):
+        told = {**schema.metadata, b"number": str(number)}  # no two are the same content
+        with pa.OSFile(str(source / "train" / name), "wb") as file, pa.ipc.new_stream(file, schema.with_metadata(told)):
+            pass
+    (source / "train" / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
+    (source / "dataset_dict.json").write_text(json.dumps({"splits": ["train"]}))
+    columns = recipe.source.columns.model_dump()
+    for number, shard in enumerate(shards_of(recipe)):
+        content = identify(shard, recipe.scan, columns, recipe.workspace)
+        path = Path(str(signals_path(recipe.workspace, recipe.scan, columns, content)))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to((folder / "signals" / f"{number:05}.parquet").resolve())
+    notes = [json.loads(path.read_text()) | {"path": path} for path in (folder / "workspace" / "identities").iterdir()]
+    paths = {note["shard"]: note.pop("path") for note in notes}
+    for note, shard in zip(sorted(notes, key=lambda note: note["shard"]), shards_of(recipe), strict=True):
+        # As long as Git-10M's, by a hole that nobody reads: runs are cut and disks are planned by it.
+        os.truncate(shard.path, SHARD_BYTES)
+        paths[shard.name].write_text(json.dumps(note | {"status": shard_status(shard)}))
 
 
-def recipe_of(folder: Path, radius: int) -> Recipe:
+def make_all(folder: Path, rows: int, radius: int) -> int:
+    """Make signals, source and workspace, as far as they are missing; return how many shards there are."""
+    shards = range(-(-rows // SHARD_ROWS))
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(make_signals, [folder / "signals"] * len(shards), shards, chunksize=8))
+    if not (folder / "workspace").exists():
+        lay_out(folder, rows, radius)
+    return len(shards)
+
+
+def recipe_of(folder: Path, radius: int, subsets: Sequence[dict[str, Any]] = SUBSETS) -> Recipe:
     """Return the recipe that is measured."""
     return Recipe.model_validate(
         {
-            "source": {"path": str(folder), "name": "simulated"},
+            "source": {"path": str(folder / "source"), "name": "simulated"},
             "deduplication": DEDUPLICATION | {"near": {"radius_bits": radius}},
-            "subsets": SUBSETS,
-            "output": {"dir": str(folder / "subsets")},
+            "subsets": subsets,
+            "output": {"dir": str(folder / "subsets"), "mode": "index"},
             "workspace": str(folder / "workspace"),
         }
     )
@@ -247,28 +306,81 @@ def digest_of(path: UPath) -> str:
     return digest.hexdigest()
 
 
-def run_stage(stage: str, folder: Path, rows: int, radius: int) -> dict[str, Any]:
-    """Run one stage in this process."""
-    import tasks.select.copies
-    import tasks.select.duplicates  # noqa: F401  # both load Numba, as whatever ran before them has
-    from tasks.deduplicate.stage import find_duplicates
-    from tasks.select.verdicts import give_verdicts
+class Done(NamedTuple):
+    """What a stage made: in words, and files."""
 
-    scan, recipe = scanned(folder, rows), recipe_of(folder, radius)
-    found = folder / "duplicates.json"
-    begin, cpu = time.perf_counter(), time.process_time()
-    if stage == "deduplicate":
-        report = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
-        found.write_text(report.model_dump_json())
-        told, path = str(report), report.path
+    told: str
+    paths: tuple[UPath, ...]
+
+
+def run_stage(stage: str, folder: Path, radius: int) -> dict[str, Any]:
+    """Run one stage in this process, on the workspace that is laid out in ``folder``."""
+    import tasks.deduplicate.pairs
+    import tasks.report.samples
+    import tasks.select.borders
+    import tasks.select.caps
+    import tasks.select.copies
+    import tasks.select.duplicates  # noqa: F401  # load Numba and Matplotlib, as whatever ran before them has
+
+    recipe = recipe_of(folder, radius)
+    job: Callable[[], Done]
+    if stage.startswith("plan"):
+        job = partial(_plan, recipe_of(folder, radius, CHANGED) if stage == "plan, changed" else recipe)
     else:
-        [subset] = [subset for subset in recipe.subsets if subset.name == stage]
-        duplicates = DeduplicateReport.model_validate_json(found.read_text())
-        selected = give_verdicts(recipe, subset, scan, duplicates)
-        told, path = str(selected), selected.verdicts
+        scan, found = look_up(recipe).scan, folder / "duplicates.json"
+        if stage == "deduplicate":
+            job = partial(_deduplicate, recipe, scan, found)
+        else:
+            duplicates = DeduplicateReport.model_validate_json(found.read_text())
+            subsets = [subset for subset in recipe.subsets if stage in ("select", "write", subset.name)]
+            recipe = recipe.model_copy(update={"subsets": subsets})
+            job = partial(_write if stage == "write" else _select, Basis(recipe, scan, duplicates))
+            if stage != "write":
+                shutil.rmtree(folder / "workspace" / "verdicts", ignore_errors=True)
+    begin, cpu = time.perf_counter(), time.process_time()
+    done = job()
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    assert path is not None
-    return {"seconds": seconds, "cpu": cpu, "told": told, "path": str(path)}
+    return {"seconds": seconds, "cpu": cpu, "told": done.told, "paths": [str(path) for path in done.paths]}
+
+
+def _deduplicate(recipe: Recipe, scan: ScanReport, found: Path) -> Done:
+    report = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
+    found.write_text(report.model_dump_json())
+    assert report.path is not None
+    return Done(str(report), (report.path,))
+
+
+def _select(basis: Basis) -> Done:
+    selected = [select.fn(subset, basis) for subset in basis.recipe.subsets]
+    return Done(f"kept {', '.join(f'{one.kept:,}' for one in selected)}", tuple(one.verdicts for one in selected))
+
+
+def _plan(recipe: Recipe) -> Done:
+    plan = plan_run(recipe)
+    assert not plan.problems
+    assert not plan.estimate
+    return Done(f"kept {', '.join(f'{one.outcome.kept:,}' for one in plan.subsets if one.outcome)}", ())
+
+
+def _write(basis: Basis) -> Done:
+    """Write index, rejected, figures, card and manifest of each subset; what they hold was selected before."""
+    recipe, scan, duplicates = basis.recipe, basis.scan, basis.duplicates
+    recipe.output.dir.mkdir(parents=True)
+    folders = []
+    with exclusive(recipe.output.dir, "benchmark") as held:
+        for subset in recipe.subsets:
+            selected = known_verdicts(recipe, subset, scan, duplicates)
+            assert selected is not None
+            draft = draft_manifest(recipe, subset, scan, duplicates, selected, data_schema(scan))
+            staging = Staging(recipe.output.dir, draft)
+            staging.open()
+            placement = place_rows(scan, selected.verdicts, subset, recipe.output, images=True)
+            making = Making(subset, recipe.output, (), scan, selected, placement, draft, staging, held)
+            nothing = WriteReport(subset=subset.name, expected_rows=0, expected_image_bytes=0, files=())
+            folders.append(complete(making, nothing, {}))
+    files = [path for folder in folders for path in folder.iterdir()]
+    written = sum(path.stat().st_size for path in files)
+    return Done(f"{len(files)} files, {written / 1e6:,.0f} MB", ())
 
 
 def status_of(pid: int | str, key: str) -> int:
@@ -302,15 +414,13 @@ def warm(folder: Path, radius: int) -> None:
     """Have Numba compile what is measured, and keep it."""
     with tempfile.TemporaryDirectory(dir=folder) as home:
         (Path(home) / "signals").symlink_to(folder / "signals")
-        for stage in stages():
-            run_stage(stage, Path(home), 2 * SHARD_ROWS, radius)
+        lay_out(Path(home), 2 * SHARD_ROWS, radius)
+        for stage in STAGES:
+            run_stage(stage, Path(home), radius)
 
 
-def stages() -> Iterator[str]:
-    """Yield what is measured, in order."""
-    yield "deduplicate"
-    for subset in SUBSETS:
-        yield subset["name"]
+STAGES = ("deduplicate", *(str(subset["name"]) for subset in SUBSETS), "select", "plan", "plan, changed", "write")
+"""What is measured, in order."""
 
 
 def main() -> None:
@@ -319,26 +429,26 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="as many whole shards as hold them")
     parser.add_argument("--dir", type=Path, required=True, help="folder for signals, kept, and all else")
     parser.add_argument("--radius", type=int, default=8, help="deduplication.near.radius_bits")
-    parser.add_argument("--stage", choices=("signals", *stages()), help="this one alone, in this process")
+    parser.add_argument("--stage", choices=("signals", *STAGES), help="this one alone, in this process")
     options = parser.parse_args()
     options.dir.mkdir(parents=True, exist_ok=True)
     if options.stage not in (None, "signals"):
-        print(json.dumps(run_stage(options.stage, options.dir, options.rows, options.radius)))
+        print(json.dumps(run_stage(options.stage, options.dir, options.radius)))
         return
-    shards = range(-(-options.rows // SHARD_ROWS))
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(make_shard, [options.dir / "signals"] * len(shards), shards, chunksize=8))
-    if options.stage:
+    for name in ("source", "workspace", "subsets"):
+        shutil.rmtree(options.dir / name, ignore_errors=True)
+    count = make_all(options.dir, options.rows, options.radius)
+    if options.stage is not None:
         return
     warm(options.dir, options.radius)
-    shutil.rmtree(options.dir / "workspace", ignore_errors=True)
-    print(f"{len(shards) * SHARD_ROWS:,} rows in {len(shards):,} shards, radius {options.radius}\n", flush=True)
-    print("| stage | s | CPU s | RssAnon, peak [MiB] | VmHWM [MiB] | found | XXH3-64 |")
+    print(f"{count * SHARD_ROWS:,} rows in {count:,} shards, radius {options.radius}\n", flush=True)
+    print("| stage | s | CPU s | RssAnon, peak [MiB] | VmHWM [MiB] | made | XXH3-64 |")
     print("|---|---:|---:|---:|---:|---|---|")
-    for stage in stages():
+    for stage in STAGES:
         told = measure(stage, options)
         figures = f"{told['seconds']:.1f} | {told['cpu']:.1f} | {told['anonymous']:,.0f} | {told['peak']:,.0f}"
-        print(f"| {stage} | {figures} | {told['told']} | {digest_of(UPath(told['path']))} |", flush=True)
+        digests = " ".join(digest_of(UPath(path)) for path in told["paths"])
+        print(f"| {stage} | {figures} | {told['told']} | {digests} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,13 @@ from tasks.deduplicate.stage import deduplicate
 from tasks.files import ensure_writable
 from tasks.locks import exclusive
 from tasks.pinning import pinned
+from tasks.select.basis import Basis
 from tasks.select.stage import select
 from tasks.source.listing import fetch_cache, shards_of
 from tasks.source.shards import Shard, SourceError
 from tasks.versions import Versions
 from tasks.write.rows import SourceChanged
+from tasks.write.schema import data_schema
 
 
 class ShardsQuarantined(CurationError):
@@ -83,14 +85,16 @@ def _publish_all(
         duplicates = deduplicate(scanned, references, recipe.deduplication, recipe.workspace)
         bar.finish(str(duplicates))
     written = []
+    basis, target = Basis(recipe, scanned, duplicates), data_schema(scanned, text=recipe.output.text is not None)
     places = (recipe.source.path, recipe.output.dir, recipe.workspace)
     writers = open_crew(write_engine(recipe.engine, recipe.output, recipe.workspace), *places)
     with exclusive(recipe.output.dir, flow_run.get_name() or recipe.title, wait=True) as held, writers as crew:
         for subset in recipe.subsets:
             with stage(f"select {subset.name}") as bar:
-                selected = select(recipe, subset, scanned, duplicates)
+                selected = select(subset, basis)
                 bar.finish(str(selected))
-            written.append(write_subset(recipe, subset, shards, scanned, duplicates, selected, crew, held))
+            written.append(write_subset(recipe, subset, shards, scanned, duplicates, selected, target, crew, held))
+        del basis  # a gigabyte of ten million rows
         # Only now, when every row of every subset has been read: before, a shard could still turn out to be changed.
         published = tuple(publish_subset(recipe, subset, held) for subset in written)
     return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=duplicates, subsets=published)

@@ -30,7 +30,7 @@ from tasks.write.manifest import draft_manifest
 from tasks.write.placement import place_rows
 from tasks.write.plan import FilePlan, ShardRows, plan_files
 from tasks.write.rows import SourceChanged
-from tasks.write.schema import DataSchema, data_schema
+from tasks.write.schema import DataSchema
 from tasks.write.shuffle import clear_aside, merge_parts
 from tasks.write.stage import Making, lay_rows_aside, publish, write_data
 from tasks.write.staging import Staging
@@ -54,6 +54,7 @@ def write_subset(
     scanned: ScanReport,
     duplicates: DeduplicateReport,
     selected: SelectReport,
+    target: DataSchema,
     crew: Crew,
     held: Held,
 ) -> WrittenSubset:
@@ -63,7 +64,6 @@ def write_subset(
         SourceChanged: if a shard is no longer what was scanned.
     """
     output = recipe.output
-    target = data_schema(scanned, text=output.text is not None)
     draft = draft_manifest(recipe, subset, scanned, duplicates, selected, target)
     staging = Staging(output.dir, draft)
     if staging.complete():

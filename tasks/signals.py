@@ -1,6 +1,7 @@
 """The signals of a whole source: the files of all its shards as one table, or in pieces, in source order."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,24 +20,54 @@ _T = TypeVar("_T")
 PIECE_ROWS = 2**19
 """Rows of a piece, or a few more: so many that arrays pay, so few that a piece of all signals is some 100 MB."""
 
+KEPT_BYTES = 2**30
+"""Most bytes of signals that stay in memory to be read again: 100 for each of ten million rows."""
+
 _MOST_THREADS = 8  # each holds a piece
 
 
-def load_signals(scan: ScanReport, columns: Sequence[str]) -> pa.Table:
+class Kept:
+    """Pieces of columns that stay in memory to be read again, as many as :data:`KEPT_BYTES` hold."""
+
+    def __init__(self) -> None:
+        self._columns: dict[tuple[int, str], pa.ChunkedArray] = {}  # by the first row of the piece, and name
+        self._room = KEPT_BYTES
+        self._lock = threading.Lock()
+
+    def piece(self, first: int, columns: Sequence[str], read: Callable[[list[str]], pa.Table]) -> pa.Table:
+        """Return ``columns`` of the piece that begins with row ``first``; ``read`` tells those that are not kept."""
+        with self._lock:
+            found = {name: self._columns[first, name] for name in columns if (first, name) in self._columns}
+        missing = [name for name in columns if name not in found]
+        if missing:
+            found |= zip(missing, read(missing).columns, strict=True)
+            with self._lock:
+                for name in missing:
+                    if (first, name) not in self._columns and found[name].nbytes <= self._room:
+                        self._columns[first, name] = found[name]
+                        self._room -= found[name].nbytes
+        return pa.table([found[name] for name in columns], list(columns))
+
+
+def load_signals(scan: ScanReport, columns: Sequence[str], kept: Kept | None = None) -> pa.Table:
     """Return ``columns`` of every row's signals; a row's position is its ``row_id``.
 
     Args:
         scan: what was scanned.
         columns: names in :data:`schemas.tables.SIGNALS`.
+        kept: what need not be read again.
     """
-    tables = list(in_pieces(scan, columns, lambda _, table: table))
+    tables = list(in_pieces(scan, columns, lambda _, table: table, kept))
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
 
 
-def in_pieces(scan: ScanReport, columns: Sequence[str], work: Callable[[slice, pa.Table], _T]) -> Iterator[_T]:
+def in_pieces(
+    scan: ScanReport, columns: Sequence[str], work: Callable[[slice, pa.Table], _T], kept: Kept | None = None
+) -> Iterator[_T]:
     """Yield, in source order, what ``work`` makes of some whole shards: their ``row_id``s, and ``columns`` of signals.
 
-    A thread for each core reads a piece and works on it, a few pieces ahead of what is yielded.
+    A thread for each core reads a piece and works on it, a few pieces ahead of what is yielded. What is ``kept`` of
+    this scan is not read again.
     """
     starts = first_row_ids(scan).tolist()
     pieces: list[list[int]] = []
@@ -46,9 +77,12 @@ def in_pieces(scan: ScanReport, columns: Sequence[str], work: Callable[[slice, p
         pieces[-1].append(number)
 
     def made(numbers: list[int]) -> _T:
-        tables = [read_parquet(scan.shards[number].signals, columns, threads=False) for number in numbers]
-        table = pa.concat_tables(tables, promote_options="default").unify_dictionaries().combine_chunks()
-        return work(slice(starts[numbers[0]], starts[numbers[-1] + 1]), table)
+        def read(names: Sequence[str]) -> pa.Table:
+            tables = [read_parquet(scan.shards[number].signals, names, threads=False) for number in numbers]
+            return pa.concat_tables(tables, promote_options="default").unify_dictionaries().combine_chunks()
+
+        place = slice(starts[numbers[0]], starts[numbers[-1] + 1])
+        return work(place, read(columns) if kept is None else kept.piece(place.start, columns, read))
 
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
     with ThreadPoolExecutor(threads) as pool:
@@ -66,7 +100,11 @@ def in_pieces(scan: ScanReport, columns: Sequence[str], work: Callable[[slice, p
 
 
 def of_rows(
-    scan: ScanReport, columns: Sequence[str], row_ids: NDArray[np.int64], work: Callable[[slice, pa.Table], _T]
+    scan: ScanReport,
+    columns: Sequence[str],
+    row_ids: NDArray[np.int64],
+    work: Callable[[slice, pa.Table], _T],
+    kept: Kept | None = None,
 ) -> Iterator[_T]:
     """Yield what ``work`` makes of the signals of ``row_ids`` (ascending): which of them, and ``columns`` of theirs."""
 
@@ -74,7 +112,7 @@ def of_rows(
         here = slice(*np.searchsorted(row_ids, [place.start, place.stop]).tolist())
         return work(here, table.take(row_ids[here] - place.start))
 
-    return in_pieces(scan, columns, made)
+    return in_pieces(scan, columns, made, kept)
 
 
 def readable_shards(shards: Sequence[Shard], scan: ScanReport) -> list[Shard]:

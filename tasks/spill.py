@@ -33,10 +33,15 @@ def room(shape: int | tuple[int, ...], dtype: type[_T]) -> NDArray[_T]:
         return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
 
 
+def copied(array: NDArray[_T]) -> NDArray[_T]:
+    """Return a copy of ``array``, which is a file's if it is a large one."""
+    copy = room(array.shape, array.dtype.type)
+    copy[...] = array
+    return copy
+
+
 def kept_in_room(array: NDArray[_T]) -> NDArray[_T]:
     """Return ``array``, moved to a file if it is a large one."""
     if array.nbytes < SPILLED_BYTES:
         return array
-    moved = room(array.shape, array.dtype.type)
-    moved[...] = array
-    return moved
+    return copied(array)

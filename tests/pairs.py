@@ -16,6 +16,7 @@ from tasks.deduplicate.stage import find_duplicates
 from tasks.locks import Held
 from tasks.scan.decode import decode
 from tasks.scan.shard import scan_shard
+from tasks.select.basis import Basis
 from tasks.select.verdicts import give_verdicts
 from tasks.source.listing import shards_of
 from tasks.versions import followed
@@ -147,7 +148,7 @@ def publish_one(recipe: Recipe) -> Path:
     """Curate the first subset of ``recipe`` without Prefect, in this process; return its folder."""
     shards, scan, subset = shards_of(recipe), scan_all(recipe), recipe.subsets[0]
     duplicates = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
-    selected = give_verdicts(recipe, subset, scan, duplicates)
+    selected = give_verdicts(subset, Basis(recipe, scan, duplicates))
     output, images = recipe.output, recipe.scan.images
     target = data_schema(scan, text=output.text is not None)
     draft = draft_manifest(recipe, subset, scan, duplicates, selected, target)

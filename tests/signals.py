@@ -13,6 +13,7 @@ from schemas.recipe import Recipe
 from schemas.reports import ScanReport, SelectReport, ShardReport
 from schemas.tables import PAIRS, SIGNALS
 from tasks.deduplicate.stage import find_duplicates
+from tasks.select.basis import Basis
 from tasks.select.verdicts import give_verdicts
 from tasks.tiles import tile_centre
 
@@ -75,7 +76,7 @@ def select(
         rows = [{"signature_a": a, "signature_b": b, "distance": 3, "similarity": 0.95} for a, b in sorted(pairs)]
         pq.write_table(pa.Table.from_pylist(rows, schema=PAIRS), path)
         found = found.model_copy(update={"path": UPath(path), "pairs": len(rows)})
-    return give_verdicts(recipe, recipe.subsets[0], scan, found)
+    return give_verdicts(recipe.subsets[0], Basis(recipe, scan, found))
 
 
 def verdicts(report: SelectReport) -> list[dict[str, Any]]:

@@ -7,10 +7,10 @@ from upath import UPath
 
 from schemas.recipe import Deduplication
 from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
-from schemas.tables import KINSHIPS_VERSION, PAIRS_VERSION
-from tasks.files import is_parquet, read_parquet_metadata
+from tasks.deduplicate.known import known_duplicates, record_of
+from tasks.files import read_parquet_metadata
 from tasks.options import STAGE
-from tasks.records import note, recall, record_key
+from tasks.records import note
 
 
 @task(
@@ -33,14 +33,8 @@ def find_duplicates(
     Raises:
         TooManyPairs: if too many pictures look alike.
     """
-    record = workspace / "duplicates" / f"{_key(scan, references, settings)}.json"
-    if known := recall(record, DeduplicateReport):
-        files = {
-            "path": known.path and workspace / "pairs" / known.path.parent.name / known.path.name,
-            "contaminated": known.contaminated and workspace / "contaminated" / known.contaminated.name,
-        }
-        if all(path is None or is_parquet(path) for path in files.values()):
-            return known.model_copy(update={**files, "references": tuple(references), "reused": True})
+    if known := known_duplicates(scan, references, settings, workspace):
+        return known
     # Numba takes half a second to import.
     from tasks.deduplicate.kinships import bring_kinships_up_to_date
     from tasks.deduplicate.pairs import bring_pairs_up_to_date
@@ -67,19 +61,8 @@ def find_duplicates(
         contaminated=contaminated,
         references=tuple(references),
     )
-    note(record, report, without={"references"})
+    note(record_of(scan, references, settings, workspace), report, without={"references"})
     return report
-
-
-def _key(scan: ScanReport, references: Sequence[ReferenceReport], settings: Deduplication) -> str:
-    """Return what stands for all that duplicates depend on: signals, their settings, and what counts as the same."""
-    scans = {"source": scan, **{reference.name: reference.scan for reference in references}}
-    signals = {
-        name: [[shard.shard, shard.rows, shard.signals.parent.name, shard.signals.name] for shard in scanned.shards]
-        for name, scanned in scans.items()
-    }
-    asked = settings.model_dump(mode="json", exclude={"references"})
-    return record_key(signals, asked, PAIRS_VERSION, KINSHIPS_VERSION)
 
 
 def _rows(path: UPath | None) -> int:

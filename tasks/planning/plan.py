@@ -1,6 +1,7 @@
 """What ``curate`` would do with a recipe, told without writing to its workspace or output."""
 
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,11 +11,13 @@ from schemas.plan import Plan
 from schemas.recipe import Recipe
 from tasks.pinning import pinned
 from tasks.planning.disks import lacks_of_room, plan_disks
+from tasks.planning.duplicates import find
 from tasks.planning.known import Known, describe_source, look_up
-from tasks.planning.pairs import find
 from tasks.planning.subsets import plan_subset
+from tasks.select.basis import Basis
 from tasks.source.preflight import refuse_other_columns
 from tasks.source.shards import Shard, SourceError
+from tasks.write.schema import data_schema
 
 
 def plan_run(recipe: Recipe, *, search: bool = False) -> Plan:
@@ -44,9 +47,10 @@ def plan_run(recipe: Recipe, *, search: bool = False) -> Plan:
             *(line for one, known in zip(recipes, everything, strict=True) for line in _missing_rows(one, known)),
             *found.left_out,
         )
-        subsets = [
-            plan_subset(recipe, subset, source, found.report, folder, exact=not estimate) for subset in recipe.subsets
-        ]
+        elsewhere = recipe.model_copy(update={"workspace": folder})
+        target = cache(partial(data_schema, source.scan, text=recipe.output.text is not None))
+        basis = None if found.report is None else Basis(elsewhere, source.scan, found.report)
+        subsets = [plan_subset(recipe, subset, source, basis, target, exact=not estimate) for subset in recipe.subsets]
     disks = plan_disks(recipe, sources, [subset.plan for subset in subsets], exact=not estimate)
     problems += [*found.problems, *(line for subset in subsets for line in subset.problems)]
     problems += lacks_of_room(recipe, everything, disks)

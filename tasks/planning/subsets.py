@@ -1,25 +1,26 @@
 """What a subset will hold, and what its folder holds now."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from upath import UPath
 
 from schemas.errors import CurationError
 from schemas.plan import Outcome, Place, SubsetPlan
 from schemas.recipe import Recipe
-from schemas.reports import DeduplicateReport, SelectReport
+from schemas.reports import SelectReport
 from schemas.subset import Subset
 from tasks.files import read_parquet
 from tasks.planning.known import Known, lies_here
 from tasks.published import NotASubset
+from tasks.select.basis import Basis
 from tasks.select.thresholds import ColumnAbsent, NoValues
 from tasks.signals import first_row_ids, readable_shards
-from tasks.source.shards import shard_size
+from tasks.source.shards import Shard, shard_size
 from tasks.versions import Versions
 from tasks.write.manifest import draft_manifest
 from tasks.write.placement import place_rows
-from tasks.write.schema import data_schema
+from tasks.write.schema import DataSchema
 from tasks.write.staging import Staging
 
 _ROW_OF_TABLES = 100  # of index or rejected, about [bytes]
@@ -34,7 +35,13 @@ class Planned(NamedTuple):
 
 
 def plan_subset(
-    recipe: Recipe, subset: Subset, known: Known, found: DeduplicateReport | None, folder: UPath, *, exact: bool
+    recipe: Recipe,
+    subset: Subset,
+    known: Known,
+    basis: Basis | None,
+    target: Callable[[], DataSchema],
+    *,
+    exact: bool,
 ) -> Planned:
     """Return what ``subset`` becomes.
 
@@ -42,9 +49,9 @@ def plan_subset(
         recipe: the recipe, its sources pinned.
         subset: one of the recipe's.
         known: its source.
-        found: its duplicates; None where nothing was scanned.
-        folder: a workspace for verdicts.
-        exact: whether ``known`` and ``found`` are all that a run would know.
+        basis: what it is selected by, and a workspace for verdicts; None where nothing was scanned.
+        target: tells the columns of data files, or what is wrong with them.
+        exact: whether ``known`` and ``basis`` are all that a run would know.
     """
     directory = recipe.output.dir / subset.name
     problems: list[str] = []
@@ -53,13 +60,13 @@ def plan_subset(
     except NotASubset as error:
         place = "in the way"
         problems.append(str(error))
-    if found is None:
+    if basis is None:
         return Planned(SubsetPlan(subset=subset.name, directory=directory, place=place), tuple(problems))
     try:
-        selected = _select(recipe, subset, known, found, folder)
+        selected = _select(recipe, subset, basis)
         outcome = _describe(recipe, subset, known, selected)
         if exact:
-            place = _compare(recipe, subset, known, found, selected, place)
+            place = _compare(recipe, subset, basis, target(), selected, place)
         plan = SubsetPlan(subset=subset.name, directory=directory, place=place, outcome=outcome)
     except CurationError as error:
         if exact or not isinstance(error, ColumnAbsent | NoValues):  # which shards to come may have
@@ -68,23 +75,19 @@ def plan_subset(
     return Planned(plan, tuple(problems))
 
 
-def _select(recipe: Recipe, subset: Subset, known: Known, found: DeduplicateReport, folder: UPath) -> SelectReport:
-    from tasks.select.stage import known_verdicts
-    from tasks.select.verdicts import give_verdicts
+def _select(recipe: Recipe, subset: Subset, basis: Basis) -> SelectReport:
+    from tasks.select.verdicts import give_verdicts, known_verdicts
 
-    if selected := known_verdicts(recipe, subset, known.scan, found):
-        return selected
-    return give_verdicts(recipe.model_copy(update={"workspace": folder}), subset, known.scan, found)
+    return known_verdicts(recipe, subset, basis.scan, basis.duplicates) or give_verdicts(subset, basis)
 
 
 def _compare(
-    recipe: Recipe, subset: Subset, known: Known, found: DeduplicateReport, selected: SelectReport, place: Place
+    recipe: Recipe, subset: Subset, basis: Basis, target: DataSchema, selected: SelectReport, place: Place
 ) -> Place:
     """Return what a run would do to what is in the subset's place."""
-    target = data_schema(known.scan, text=recipe.output.text is not None)  # it may be refused, wherever it goes
     if place != "there":
         return place
-    draft = draft_manifest(recipe, subset, known.scan, found, selected, target)
+    draft = draft_manifest(recipe, subset, basis.scan, basis.duplicates, selected, target)
     staging = Staging(recipe.output.dir, draft)
     return "unchanged" if staging.published() else "kept" if staging.complete() else "changed"
 
@@ -92,11 +95,15 @@ def _compare(
 def _describe(recipe: Recipe, subset: Subset, known: Known, selected: SelectReport) -> Outcome:
     scan, images, output = known.scan, recipe.scan.images, recipe.output
     full = output.mode == "data"
-    kept = np.flatnonzero(read_parquet(selected.verdicts, ["kept"])["kept"].to_numpy())
-    counts = np.diff(np.searchsorted(kept, first_row_ids(scan)))
-    read = [shard for shard, count in zip(readable_shards(known.shards, scan), counts, strict=True) if count and full]
-    files = place_rows(scan, selected.verdicts, subset, output, images=images).files if full else ()
-    tables = selected.rows * _ROW_OF_TABLES
+    files: tuple[str, ...] = ()
+    read: list[Shard] = []
+    estimated = float(selected.rows * _ROW_OF_TABLES)
+    if full:
+        kept = np.flatnonzero(read_parquet(selected.verdicts, ["kept"])["kept"].to_numpy())
+        counts = np.diff(np.searchsorted(kept, first_row_ids(scan))).tolist()
+        files = place_rows(scan, selected.verdicts, subset, output, images=images).files
+        read = [shard for shard, count in zip(readable_shards(known.shards, scan), counts, strict=True) if count]
+        estimated += _data_bytes(recipe, known, selected, counts)
     return Outcome(
         rows=selected.rows,
         kept=selected.kept,
@@ -107,17 +114,17 @@ def _describe(recipe: Recipe, subset: Subset, known: Known, selected: SelectRepo
         reasons=selected.reasons,
         flags=selected.flags,
         data_files=len(files),
-        estimated_bytes=tables + (_data_bytes(recipe, known, selected, counts.tolist()) if full else 0),
+        estimated_bytes=round(estimated),
         read_shards=len(read),
         refetched_bytes=sum(shard_size(shard) for shard in read if not lies_here(shard)),
     )
 
 
-def _data_bytes(recipe: Recipe, known: Known, selected: SelectReport, counts: list[int]) -> int:
+def _data_bytes(recipe: Recipe, known: Known, selected: SelectReport, counts: list[int]) -> float:
     """Return about how long the data files will be: the kept images, and of all else what a row of its shard has."""
     total = float(selected.kept_image_bytes)
     for shard, count in zip(known.scan.shards, counts, strict=True):
         total += count * max(shard.byte_length - shard.image_bytes, 0) / max(shard.rows, 1)
     if recipe.output.format == "webdataset":
         total += selected.kept * _ROW_OF_TAR
-    return round(total)
+    return total

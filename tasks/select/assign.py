@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.reasons import Reason
 from schemas.subset import Spatial, Splits
-from tasks.select.masks import Mask, bit
-from tasks.select.splits import Blocks, Ground, Tiles, draw_splits, find_blocks, near_border
+from tasks.select.splits import Blocks, Ground, Tiles, draw_splits
 
 if TYPE_CHECKING:
     from tasks.select.copies import Copies
@@ -19,44 +17,34 @@ class Assigned(NamedTuple):
 
     split: NDArray[np.int8]  # position in the recipe's fractions, whose names are sorted
     by_place: NDArray[np.bool_]  # the row's place decided
-    reasons: Mask  # why no split can have the row
 
 
-def assign_splits(splits: Splits, identity: NDArray[np.uint64], tiles: Tiles | None, ground: Ground) -> Assigned:
+def assign_splits(splits: Splits, identity: NDArray[np.uint64], blocks: Blocks | None) -> Assigned:
     """Return the split of each row by its image, or by its place.
 
     Args:
         splits: fractions and how they are drawn.
         identity: what each row is drawn by (:func:`tasks.select.draw.identify_rows`).
-        tiles: of each row; looked at for splits by place.
-        ground: of the rows that passed all thresholds: they alone make a block somebody's.
+        blocks: of each row; None where no place decides.
     """
-    split = draw_splits(identity, tuple(splits.fractions.values()), splits.seed)
-    spatial = splits.spatial
-    nothing = np.zeros(len(identity), np.bool_)
-    if spatial is None or tiles is None:
-        return Assigned(split, nothing, nothing.astype(np.uint64))
-    blocks, of_block = split_blocks(splits, spatial, tiles)
-    split = np.where(blocks.inside, of_block, split)
-    reasons = bit(Reason.SPLIT_STRADDLED, tiles.placed & ~blocks.inside)
-    reasons |= bit(Reason.SPLIT_BORDER, in_buffer(spatial, tiles, blocks, split, ground))
-    return Assigned(split, blocks.inside, reasons)
-
-
-def split_blocks(splits: Splits, spatial: Spatial, tiles: Tiles) -> tuple[Blocks, NDArray[np.int8]]:
-    """Return the block of each row, and its split."""
-    blocks = find_blocks(tiles, spatial.zoom)
-    return blocks, draw_splits(blocks.number, tuple(splits.fractions.values()), splits.seed)
+    fractions = tuple(splits.fractions.values())
+    split = draw_splits(identity, fractions, splits.seed)
+    if blocks is None:
+        return Assigned(split, np.zeros(len(identity), np.bool_))
+    return Assigned(np.where(blocks.inside, draw_splits(blocks.number, fractions, splits.seed), split), blocks.inside)
 
 
 def in_buffer(
-    spatial: Spatial, tiles: Tiles, blocks: Blocks, split: NDArray[np.int8], ground: Ground
+    spatial: Spatial, tiles: Tiles, inside: NDArray[np.bool_], split: NDArray[np.int8], ground: Ground
 ) -> NDArray[np.bool_]:
-    """Return which rows lie in the buffer that ``spatial`` asks for; arguments as :func:`near_border`."""
+    """Return which rows lie in the buffer that ``spatial`` asks for; arguments as
+    :func:`tasks.select.borders.near_border`."""
     buffer = spatial.buffer
     if buffer is None:
         return np.zeros(len(split), np.bool_)
-    return near_border(tiles, blocks, split, ground, zoom=spatial.zoom, buffer_zoom=buffer.zoom, depth=buffer.tiles)
+    from tasks.select.borders import near_border
+
+    return near_border(tiles, inside, split, ground, zoom=spatial.zoom, buffer_zoom=buffer.zoom, depth=buffer.tiles)
 
 
 def unite_copies(

@@ -72,13 +72,15 @@ def _named(
     far, alike = np.full(rows, -1, np.int8), np.full(rows, np.nan, np.float32)
     for reason in (Reason.DUPLICATE_BYTES, Reason.DUPLICATE_PIXELS, Reason.DUPLICATE_NEAR):
         if reason in keepers:
-            hit = (keepers[reason] >= 0) & (keeper < 0)
-            reasons |= hit * np.uint64(reason.bit)
+            hit = np.flatnonzero((keepers[reason] >= 0) & (keeper < 0))
+            reasons[hit] |= np.uint64(reason.bit)
             keeper[hit] = keepers[reason][hit]
             far[hit] = distance[hit] if reason is Reason.DUPLICATE_NEAR else 0
             alike[hit] = similarity[hit] if reason is Reason.DUPLICATE_NEAR else np.nan
     for reason in (Reason.DUPLICATE_TILE, Reason.NESTED_TILE, Reason.DUPLICATE_CAPTION):
         if reason in keepers:
-            reasons |= (keepers[reason] >= 0) * np.uint64(reason.bit)
-            keeper = np.where(keeper < 0, keepers[reason], keeper)
+            hit = np.flatnonzero(keepers[reason] >= 0)
+            reasons[hit] |= np.uint64(reason.bit)
+            first = hit[keeper[hit] < 0]
+            keeper[first] = keepers[reason][first]
     return Duplicates(kept, reasons, keeper, far, alike)

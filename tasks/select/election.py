@@ -1,12 +1,14 @@
 """Kernel: elect keepers greedily, best first, so that no two duplicates are kept and nothing is chained."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.compiled import compiled
+
+_T = TypeVar("_T", bound=np.generic)
 
 
 class Group(NamedTuple):
@@ -87,20 +89,25 @@ def elect(
     for number, group in enumerate(groups):
         of_group = first[begins[number] : begins[number + 1]]
         full = members[begins[number] : begins[number + 1]] >= group.most
-        # The last place is that of rows without group, whose code is -1.
-        in_groups.append(np.where(kept, -1, np.append(np.where(full, of_group, -1), -1)[group.code]))
+        in_groups.append(_of_code(np.where(full, of_group, -1), group.code, kept, -1))
     node_keeper, node_distance, node_similarity = _nearest(near, start, neighbour, edge, kept_at, rank)
-    here = np.where(kept, -1, near.node)
     around = _kept_around(nested.parent, tile_kept)
-    of_tile = np.append(np.where(around >= 0, around, tile_within), -1)
     return Election(
         kept,
         tuple(in_groups),
-        np.append(node_keeper, -1)[here],
-        np.append(node_distance, np.int8(-1))[here],
-        np.append(node_similarity, np.float32(0))[here],
-        of_tile[np.where(kept, -1, nested.tile)],
+        _of_code(node_keeper, near.node, kept, -1),
+        _of_code(node_distance, near.node, kept, -1),
+        _of_code(node_similarity, near.node, kept, 0),
+        _of_code(np.where(around >= 0, around, tile_within), nested.tile, kept, -1),
     )
+
+
+def _of_code(values: NDArray[_T], code: NDArray[np.int32], kept: NDArray[np.bool_], nothing: int) -> NDArray[_T]:
+    """Return each row's value by its code, and ``nothing`` for a row without code, or one that is kept."""
+    found = np.full(len(code), nothing, values.dtype)
+    rows = np.flatnonzero((code >= 0) & ~kept)
+    found[rows] = values[code[rows]]
+    return found
 
 
 def _adjacency(near: Near) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:

@@ -1,10 +1,9 @@
 """Bit masks over :data:`schemas.reasons.REASONS`, and the numbers that rules compare."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas.reasons import Reason
@@ -27,8 +26,20 @@ def bit(reason: Reason, rows: NDArray[np.bool_]) -> Mask:
 
 def number(signals: pa.Table, name: str) -> NDArray[np.float64]:
     """Return a column as float64 with NaN for null; every comparison with NaN is false."""
-    values: NDArray[np.float64] = signals[name].cast(pa.float64()).to_numpy()  # which makes null NaN
+    column = signals[name]
+    values = as_stored(column).astype(np.float64)
+    if column.null_count:
+        values[column.is_null().to_numpy()] = np.nan
     return values
+
+
+def as_stored(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Return the numbers of a column as they lie in memory: those of null rows are of no meaning."""
+    parts = [
+        pa.Array.from_buffers(part.type, len(part), [None, part.buffers()[1]], offset=part.offset).to_numpy()
+        for part in column.chunks
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, column.type.to_pandas_dtype()), *parts])
 
 
 def outside(
@@ -54,5 +65,5 @@ def level_name(level: int | None) -> str:
 
 def levels(signals: pa.Table) -> NDArray[np.int64]:
     """Return the zoom level of each row, -1 where it has none."""
-    found: NDArray[np.int64] = pc.fill_null(signals["z"].cast(pa.int64()), -1).to_numpy()
-    return found
+    zoom = signals["z"]
+    return np.where(zoom.is_valid().to_numpy(), as_stored(zoom), np.int64(-1))

@@ -3,13 +3,14 @@
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.reasons import Reason
 from schemas.reports import Threshold
 from schemas.subset import Sampling, Top
 from tasks.deduplicate.buckets import SPREAD, buckets
-from tasks.select.draw import uniform_hash
+from tasks.select.draw import by_chance, uniform_hash
 from tasks.select.masks import level_name
 from tasks.select.splits import Tiles
 
@@ -49,7 +50,7 @@ def _least(worth: NDArray[np.float64], tie: NDArray[np.uint64], most: int) -> ND
     worst = np.partition(worth, max(most - 1, 0))[max(most - 1, 0)]
     least: NDArray[np.bool_] = worth < worst
     equal = np.flatnonzero(worth == worst)
-    order = np.argsort(uniform_hash(tie[equal], 0, "top"), kind="stable")
+    order = by_chance(uniform_hash(tie[equal], 0, "top"))
     least[equal[order[: most - np.count_nonzero(least)]]] = True
     return least
 
@@ -104,7 +105,7 @@ def draw_sample(
     if sampling.max_rows is None and sampling.max_bytes is None:
         return Drawn(drawn, over_size)
     order = np.flatnonzero(drawn)
-    order = order[np.argsort(chance("size")[order], kind="stable")]
+    order = order[by_chance(chance("size")[order])]
     most = len(order) if sampling.max_rows is None else sampling.max_rows
     if sampling.max_bytes is not None:
         most = min(most, int(np.searchsorted(np.cumsum(sizes[order]), sampling.max_bytes, side="right")))
@@ -116,14 +117,12 @@ def _first_of_each(
     group: Levels | NDArray[np.uint64], chance: NDArray[np.float64], among: NDArray[np.bool_], most: int
 ) -> NDArray[np.bool_]:
     """Return the ``most`` rows of each group with the least ``chance``, of the rows ``among`` which they are."""
-    first = among.copy()
-    spread = group.astype(np.uint64) * SPREAD
-    for bucket in buckets(lambda: iter([(np.flatnonzero(among), spread[among])]), int(among.sum())):
-        _, place, sizes = np.unique(bucket.values, return_inverse=True, return_counts=True)
-        crowd = np.flatnonzero((sizes > most)[place])  # the others need no order
-        rows, place = bucket.rows[crowd], place[crowd]
-        rows = rows[np.lexsort([chance[rows], place])]
-        starts = np.concatenate([[0], np.cumsum(sizes[sizes > most])])
-        rank = np.arange(len(rows)) - np.repeat(starts[:-1], np.diff(starts))
-        first[rows[rank >= most]] = False
+    from tasks.select.caps import first_of_each
+
+    first = np.zeros(len(among), np.bool_)
+    rows = np.flatnonzero(among)
+    spread = group[rows].astype(np.uint64) * SPREAD
+    for bucket in buckets(lambda: iter([(rows, spread)]), len(rows)):
+        code = pa.array(bucket.values).dictionary_encode().indices.to_numpy()
+        first[bucket.rows] = first_of_each(code, chance[bucket.rows], most)
     return first

@@ -1,16 +1,15 @@
 """Kernel: draw each row's split by a seeded hash of its image or of its place, so that copies share a split."""
 
 from collections.abc import Sequence
-from itertools import product
 from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tasks.deduplicate.buckets import runs
 from tasks.select.draw import uniform_hash
+from tasks.select.masks import as_stored
 from tasks.tiles import tile_number
 
 
@@ -25,10 +24,9 @@ class Tiles(NamedTuple):
     @classmethod
     def of(cls, table: pa.Table) -> Self:
         """Return the tiles in the columns ``z``, ``x`` and ``y`` of signals, or of an index."""
-        placed = table["z"].is_valid().to_numpy() & table["x"].is_valid().to_numpy() & table["y"].is_valid().to_numpy()
-        z, x, y = (
-            np.where(placed, pc.fill_null(table[name], 0).cast(pa.int64()).to_numpy(), 0) for name in ("z", "x", "y")
-        )
+        columns = [table[name] for name in ("z", "x", "y")]
+        placed = np.logical_and.reduce([column.is_valid().to_numpy() for column in columns])
+        z, x, y = (np.where(placed, as_stored(column), np.int64(0)) for column in columns)
         return cls(z, x, y, placed)
 
     def take(self, rows: NDArray[np.int64]) -> Self:
@@ -57,8 +55,10 @@ def draw_splits(identity: NDArray[np.uint64], fractions: Sequence[float], seed: 
         fractions: what part of all rows each split takes; they sum to 1.
         seed: the draw of a row depends on nothing but fractions, seed and its identity.
     """
-    edges = np.cumsum(fractions)[:-1]
-    return np.searchsorted(edges, uniform_hash(identity, seed, "split"), side="right").astype(np.int8)
+    drawn, split = uniform_hash(identity, seed, "split"), np.zeros(identity.shape, np.int8)
+    for edge in np.cumsum(fractions)[:-1]:  # few: to count them is quicker than to search among them
+        split += drawn >= edge
+    return split
 
 
 def find_blocks(tiles: Tiles, zoom: int) -> Blocks:
@@ -87,42 +87,5 @@ class Ground(NamedTuple):
         return type(self)(number, np.concatenate([self.split, other.split])[first])
 
 
-def near_border(
-    tiles: Tiles, blocks: Blocks, split: NDArray[np.int8], ground: Ground, *, zoom: int, buffer_zoom: int, depth: int
-) -> NDArray[np.bool_]:
-    """Return which rows lie within ``depth`` tiles of zoom ``buffer_zoom`` of a block of another split.
-
-    Args:
-        tiles, blocks: of each row.
-        split: of each row, by its block.
-        ground: of the whole source.
-        zoom: of the blocks.
-        buffer_zoom: at least ``zoom``.
-        depth: at most the tiles that a block is wide.
-    """
-    inside = np.flatnonzero(blocks.inside)
-    tiles, split = tiles.take(inside), split[inside]
-    finer = np.maximum(tiles.z - buffer_zoom, 0)  # what the tile lies in, at the buffer's zoom
-    coarser = np.maximum(buffer_zoom - tiles.z, 0)  # or what it is made of
-    west, north = (((part >> finer) << coarser) for part in (tiles.x, tiles.y))
-    wide = np.left_shift(1, coarser) - 1
-    down, side = buffer_zoom - zoom, 1 << buffer_zoom
-    column, row = west >> down, north >> down
-    columns = (((west - depth) % side) >> down, column, ((west + wide + depth) % side) >> down)
-    rows = ((north - depth) >> down, row, (north + wide + depth) >> down)
-    near = np.zeros(len(inside), np.bool_)
-    for across, along in product(columns, rows):
-        other = (along >= 0) & (along < 1 << zoom)
-        if across is not column:
-            other &= across != column
-        if along is not row:
-            other &= along != row
-        if len(ground.number) and (across is not column or along is not row):
-            there = np.flatnonzero(other)
-            place = (np.full(len(there), zoom), across[there], along[there])
-            number = tile_number(*(part.astype(np.uint64) for part in place))
-            at = np.minimum(np.searchsorted(ground.number, number), len(ground.number) - 1)
-            near[there] |= (ground.number[at] == number) & (ground.split[at] != split[there])
-    found = np.zeros(len(blocks.inside), np.bool_)
-    found[inside[near]] = True
-    return found
+NOBODY_S = Ground(np.empty(0, np.uint64), np.empty(0, np.int8))
+"""No ground at all."""

@@ -1,11 +1,12 @@
 """One subset's verdict on every row of the source, in a file."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from upath import UPath
@@ -15,12 +16,12 @@ from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, Funnel, FunnelStep, ReasonCount, ScanReport, SelectReport
 from schemas.subset import Subset
 from schemas.tables import CONTAMINATED, KINSHIPS_VERSION, PAIRS_VERSION, SCAN_VERSION, VERDICTS, VERDICTS_VERSION
-from tasks.files import appearing, read_parquet
-from tasks.records import record_key
-from tasks.select.criteria import hold_against_rules, require_all_columns
+from tasks.files import appearing, is_parquet
+from tasks.records import recall, record_key
+from tasks.select.basis import Basis
+from tasks.select.criteria import hold_against_all, require_all_columns
 from tasks.select.masks import Mask
-from tasks.select.parting import FATES, drop_rows, identities, part_rows
-from tasks.signals import in_pieces
+from tasks.select.parting import FATES, drop_rows, part_rows
 from tasks.spill import room
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _GROUP = 2**20  # rows of a row group
 
 
-def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport) -> SelectReport:
+def give_verdicts(subset: Subset, basis: Basis) -> SelectReport:
     """Write the verdicts (:data:`schemas.tables.VERDICTS`) of ``subset`` to the workspace, and count them.
 
     Raises:
@@ -38,26 +39,20 @@ def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: 
         NoValues: if a threshold is a quantile and no valid row has a value.
         AreaInvalid, ListInvalid: if a file that the subset names is not what it should be.
     """
-    # Numba takes half a second to import.
-    from tasks.deduplicate.kinships import bring_kinships_up_to_date, read_kinships
-    from tasks.select.duplicates import find_keepers
+    from tasks.select.duplicates import find_keepers  # which compiles by Numba
 
-    require_all_columns(recipe, subset, scan)
-    settings = recipe.deduplication
-    kinships = read_kinships(bring_kinships_up_to_date(scan, settings, duplicates.path, recipe.workspace))
-    row_id, near = kinships.row_id, duplicates.path is not None
-    mask, flags, thresholds = hold_against_rules(recipe, subset, scan, np.sort(row_id[kinships.repeated]))
-    identity = identities(subset, scan)
-    parted = part_rows(subset, scan, identity, mask)
-    copied = duplicates.contaminated
-    contaminated = CONTAMINATED.empty_table() if copied is None else read_parquet(copied)
-    mask[contaminated["row_id"].to_numpy()] |= np.uint64(Reason.CONTAMINATED.bit)
+    require_all_columns(subset, basis)
+    recipe, scan, kinships, settings = basis.recipe, basis.scan, basis.kinships, basis.recipe.deduplication
+    row_id, near = kinships.row_id, basis.duplicates.path is not None
+    mask, flags, thresholds = hold_against_all(subset, basis)
+    parted = part_rows(subset, basis, mask)
+    mask[basis.contaminated["row_id"].to_numpy()] |= np.uint64(Reason.CONTAMINATED.bit)
 
     kept = room(scan.rows, np.bool_)
     np.equal(mask, 0, out=kept)
     elected = find_keepers(kinships, settings, near, kept[row_id])
     kept[row_id] = elected.kept
-    fate, top = drop_rows(subset, scan, kinships, identity, parted, kept)
+    fate, top = drop_rows(subset, basis, parted, kept)
     found, own = elected, mask[row_id]
     if fate.any():  # what is a copy of a row that was dropped shares its fate, unless it is one of another, too
         found = find_keepers(kinships, settings, near, elected.kept & (fate[row_id] == 0))
@@ -70,19 +65,20 @@ def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: 
     if not np.array_equal(mask[row_id] == 0, found.kept):
         raise AssertionError("a row is kept and has a reason, or is neither kept nor has a reason")
 
-    path = verdicts_path(recipe, subset, scan, duplicates)
+    path = verdicts_path(recipe, subset, scan, basis.duplicates)
     names = tuple(subset.splits.fractions)
-    copies = _Copies.of(kinships, found)
-    with appearing(path) as temporary, _writer(temporary) as writer:
-        for table in _verdicts(mask, flags, copies, contaminated, parted.split, names):
-            writer.write_table(table)
-    counts = _Counts.of(mask, flags, parted.split, len(names))
+    verdicts = _verdicts(mask, flags, _Copies.of(kinships, found), basis.contaminated, parted.split, names)
+    with ThreadPoolExecutor(1) as beside:
+        written = beside.submit(_write, path, verdicts)
+        counts = _Counts.of(mask, flags, parted.split, len(names))
+        kept_bytes = _bytes_of(basis, mask)
+        written.result()
     return SelectReport(
         subset=subset.name,
         rows=len(mask),
         kept=int(counts.splits.sum()),
         rejected=len(mask) - int(counts.splits.sum()),
-        kept_image_bytes=_bytes_of(scan, mask),
+        kept_image_bytes=kept_bytes,
         thresholds=thresholds + top,
         funnel=_funnel(len(mask), counts.primary),
         reasons=_told(counts.primary, counts.rows),
@@ -90,6 +86,15 @@ def give_verdicts(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: 
         splits=dict(zip(names, counts.splits.tolist(), strict=True)),
         verdicts=path,
     )
+
+
+def known_verdicts(
+    recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport
+) -> SelectReport | None:
+    """Return the report of an earlier run on the same rows and the same recipe; None if there is none."""
+    path = verdicts_path(recipe, subset, scan, duplicates)
+    known = recall(path.with_suffix(".json"), SelectReport)
+    return known.model_copy(update={"verdicts": path}) if known is not None and is_parquet(path) else None
 
 
 def verdicts_path(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport) -> UPath:
@@ -100,13 +105,23 @@ def verdicts_path(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: 
     return recipe.workspace / "verdicts" / f"{subset.name}-{key}.parquet"
 
 
-def _writer(path: Path) -> pq.ParquetWriter:
-    # A dictionary of numbers that are all different takes longer to make than all else.
-    dictionaries = ["reasons", "flags", "duplicate_distance", "reference", "reference_distance", "split"]
-    return pq.ParquetWriter(
-        path, VERDICTS, compression="zstd", use_dictionary=dictionaries,
-        column_encoding={"row_id": "DELTA_BINARY_PACKED"},
-    )  # fmt: skip
+def _write(path: UPath, verdicts: Iterator[pa.Table]) -> None:
+    # A dictionary of numbers that are all different takes longer to make than all else, and nobody asks for the least
+    # and the most.
+    options = {
+        "use_dictionary": ["reasons", "flags", "duplicate_distance", "reference", "reference_distance", "split"],
+        "column_encoding": {"row_id": "DELTA_BINARY_PACKED"},
+        "write_statistics": False,
+    }
+    with (
+        appearing(path) as temporary,
+        pq.ParquetWriter(temporary, VERDICTS, compression="zstd", **options) as writer,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        following = beside.submit(next, verdicts, None)
+        while (table := following.result()) is not None:
+            following = beside.submit(next, verdicts, None)  # is made while this one is written
+            writer.write_table(table)
 
 
 def _groups(rows: int) -> Iterator[slice]:
@@ -146,6 +161,7 @@ def _verdicts(
 ) -> Iterator[pa.Table]:
     """Yield :data:`schemas.tables.VERDICTS`, a row group at a time."""
     references = contaminated["row_id"].to_numpy()
+    nothing = pa.table([pa.nulls(min(len(mask), _GROUP), field.type) for field in CONTAMINATED], schema=CONTAMINATED)
     for here in _groups(len(mask)):
         rows = here.stop - here.start
         some = slice(*np.searchsorted(copies.row_id, [here.start, here.stop]))
@@ -154,9 +170,11 @@ def _verdicts(
         similarity = np.full(rows, np.nan, np.float32)
         keeper[at], distance[at], similarity[at] = (part[some] for part in copies[1:])
         first, last = np.searchsorted(references, [here.start, here.stop]).tolist()
-        position = np.full(rows, -1, np.int64)
-        position[references[first:last] - here.start] = np.arange(first, last)
-        reference = contaminated.take(pa.array(position, mask=position < 0)).combine_chunks()
+        reference = nothing.slice(0, rows)
+        if first < last:  # few have any: to take nulls from a table takes longer than all else here
+            position = np.full(rows, -1, np.int64)
+            position[references[first:last] - here.start] = np.arange(first, last)
+            reference = contaminated.take(pa.array(position, mask=position < 0)).combine_chunks()
         kept = mask[here] == 0
         columns = [
             pa.array(np.arange(here.start, here.stop)),
@@ -193,22 +211,21 @@ class _Counts(NamedTuple):
                 (mask[here][~kept], counts.primary, counts.rows),
                 (flags[here][kept], counts.primary_flags, counts.flagged),
             ):
-                lowest = masks & (~masks + np.uint64(1))
-                there = int(np.bitwise_or.reduce(masks, initial=0))
-                for number in [number for number in range(len(REASONS)) if there >> number & 1]:  # few are there
-                    bit = np.uint64(1 << number)
-                    primary[number] += np.count_nonzero(lowest == bit)
-                    rows[number] += np.count_nonzero(masks & bit)
+                alike = pc.value_counts(pa.array(masks))  # few are there that differ
+                for value, count in zip(*(part.to_pylist() for part in alike.flatten()), strict=True):
+                    carried = [number for number in range(len(REASONS)) if value >> number & 1]
+                    primary[carried[:1]] += count
+                    rows[carried] += count
         return counts
 
 
-def _bytes_of(scan: ScanReport, mask: Mask) -> int:
+def _bytes_of(basis: Basis, mask: Mask) -> int:
     """Return how long the images of the kept rows are [bytes]."""
 
     def of_kept(place: slice, table: pa.Table) -> int:
         return int(table["byte_length"].to_numpy()[mask[place] == 0].sum())
 
-    return sum(in_pieces(scan, ["byte_length"], of_kept))
+    return sum(basis.in_pieces(["byte_length"], of_kept))
 
 
 def _funnel(rows: int, primary: NDArray[np.int64]) -> Funnel:

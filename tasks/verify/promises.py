@@ -121,7 +121,7 @@ def _check_ground(index: pa.Table, tiles: Tiles, spatial: Spatial) -> Iterator[s
         yield f"{INDEX_FILE}: row ids {row_ids[one]} and {row_ids[other]} {told}"
     if spatial.buffer is not None:
         everywhere = Ground.of(blocks, split, np.ones(len(split), np.bool_))
-        near = in_buffer(spatial, tiles, blocks, split, everywhere)
+        near = in_buffer(spatial, tiles, blocks.inside, split, everywhere)
         if near.any():
             told = f"within {spatial.buffer.tiles} tiles of zoom {spatial.buffer.zoom} of another split's ground"
             yield f"{INDEX_FILE}: row id {some(row_ids[near])}: {told}"

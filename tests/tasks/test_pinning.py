@@ -9,7 +9,9 @@ from upath import UPath
 from schemas.recipe import Recipe
 from tasks.deduplicate.stage import find_duplicates
 from tasks.pinning import FileChanged, pinned
-from tasks.select.stage import known_verdicts, select
+from tasks.select.basis import Basis
+from tasks.select.stage import select
+from tasks.select.verdicts import known_verdicts
 from tasks.versions import followed
 
 
@@ -30,11 +32,11 @@ def test_a_list_that_changes_while_it_is_read_ends_the_run_and_is_not_remembered
     duplicates = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
     rows.write_text("3\n")
     with pytest.raises(FileChanged, match=f"subset few: include: {rows}: found SHA-256 "):
-        select.fn(recipe, subset, scan, duplicates)
+        select.fn(subset, Basis(recipe, scan, duplicates))
     assert known_verdicts(recipe, subset, scan, duplicates) is None
     assert not list((tmp_path / "workspace" / "verdicts").iterdir())
     rows.write_text("1\n2\n")
-    selected = select.fn(recipe, subset, scan, duplicates)
+    selected = select.fn(subset, Basis(recipe, scan, duplicates))
     assert selected.kept == 2
     assert known_verdicts(recipe, subset, scan, duplicates) == selected
 
@@ -50,14 +52,14 @@ def test_of_a_former_subset_the_version_is_pinned(source: Path, tmp_path: Path) 
     assert followed(UPath(former)) / "index.parquet" != include.path
     scan = scan_all(recipe)
     duplicates = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
-    assert select.fn(recipe, recipe.subsets[0], scan, duplicates).kept == 6
+    assert select.fn(recipe.subsets[0], Basis(recipe, scan, duplicates)).kept == 6
 
 
 def test_verdicts_are_known_where_the_workspace_is_now(source: Path, tmp_path: Path) -> None:
     recipe = recipe_for(source, tmp_path)
     scan = scan_all(recipe)
     duplicates = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
-    select.fn(recipe, recipe.subsets[0], scan, duplicates)
+    select.fn(recipe.subsets[0], Basis(recipe, scan, duplicates))
     Path(str(recipe.workspace)).rename(tmp_path / "moved")
     moved = recipe.model_copy(update={"workspace": UPath(tmp_path / "moved")})
     scan = scan_all(moved)

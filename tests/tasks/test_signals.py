@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -7,7 +8,8 @@ from signals import scanned
 
 from schemas.reports import ScanReport
 from tasks import signals
-from tasks.signals import in_pieces, load_signals, of_rows
+from tasks.files import read_parquet
+from tasks.signals import Kept, in_pieces, load_signals, of_rows
 
 
 @pytest.fixture
@@ -50,3 +52,25 @@ def test_what_a_piece_raises_is_raised(scan: ScanReport, monkeypatch: pytest.Mon
     monkeypatch.setattr(signals, "PIECE_ROWS", 1)
     with pytest.raises(ZeroDivisionError):
         list(in_pieces(scan, ["byte_length"], lambda place, _: 1 // (place.start - 24)))
+
+
+@pytest.mark.parametrize(("room", "read_again"), [(0, 40), (100, 33), (10_000, 0)])
+def test_what_is_kept_is_not_read_again(
+    scan: ScanReport, monkeypatch: pytest.MonkeyPatch, room: int, read_again: int
+) -> None:
+    read: list[int] = []
+
+    def watched(*arguments: Any, **options: Any) -> pa.Table:
+        table = read_parquet(*arguments, **options)
+        read.append(len(table) if "byte_length" in table.column_names else 0)
+        return table
+
+    monkeypatch.setattr(signals, "PIECE_ROWS", 10)
+    monkeypatch.setattr(signals, "KEPT_BYTES", room)
+    monkeypatch.setattr(signals, "read_parquet", watched)
+    kept = Kept()
+    first = load_signals(scan, ["byte_length"], kept)
+    assert sum(read) == 40
+    read.clear()
+    assert load_signals(scan, ["format", "byte_length"], kept)["byte_length"].equals(first["byte_length"])
+    assert sum(read) == read_again

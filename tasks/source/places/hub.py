@@ -8,29 +8,18 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
-import httpx2
-from huggingface_hub import HfApi, constants, get_session, get_token, hf_hub_url, hf_raise_for_status
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    OfflineModeIsEnabled,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import (  # type: ignore[attr-defined]  # a lazy module, which declares no exports
-    build_hf_headers,
-    parse_ratelimit_headers,
-)
+import huggingface_hub as hf  # which loads its parts when they are first asked for: all take a quarter of a second
 
 from schemas.errors import CurationError
 from tasks.source.places.patience import ATTEMPTS_AT_START, PassingFault, patiently
 from tasks.source.shards import ShardUnreadable, SourceError
+
+if TYPE_CHECKING:
+    import httpx2
 
 _ADDRESS = re.compile(
     r"hf://datasets/(?P<dataset_id>[\w.-]+/[\w.-]+)(@(?P<revision>refs/(?:convert|pr)/[^/]+|[^/]+))?(/(?P<path>.*))?"
@@ -80,8 +69,8 @@ def resolve(dataset_id: str, revision: str | None) -> str:
 
     def ask() -> str:
         with _told(dataset_id, revision, SourceError):
-            found = HfApi(endpoint=endpoint()).dataset_info(
-                dataset_id, revision=revision, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT
+            found = hf.HfApi(endpoint=endpoint()).dataset_info(
+                dataset_id, revision=revision, timeout=hf.constants.HF_HUB_DOWNLOAD_TIMEOUT
             )
         if found.sha is None:
             raise SourceError(f"{dataset_id}: {endpoint()} names no commit; expected a Hub that keeps revisions")
@@ -103,13 +92,13 @@ def list_files(dataset_id: str, commit: str) -> list[tuple[str, int, str]]:
         PassingFault: if the Hub does not answer; the client has tried several times then.
     """
     with _told(dataset_id, commit, SourceError):
-        entries = HfApi(endpoint=endpoint()).list_repo_tree(
+        entries = hf.HfApi(endpoint=endpoint()).list_repo_tree(
             dataset_id, recursive=True, revision=commit, repo_type="dataset"
         )
         return [
             (entry.path, entry.size, f"sha256:{entry.lfs.sha256}" if entry.lfs else f"git:{entry.blob_id}")
             for entry in entries
-            if isinstance(entry, RepoFile)
+            if isinstance(entry, hf.hf_api.RepoFile)
         ]
 
 
@@ -134,18 +123,20 @@ def chunks(url: str, start: int) -> Iterator[bytes]:
         PassingFault: if the connection broke, or the Hub asks to come back later. Nothing is retried here.
     """
     address = split_url(url)
-    place = hf_hub_url(
+    place = hf.hf_hub_url(
         address.dataset_id, address.path, repo_type="dataset", revision=address.revision, endpoint=endpoint()
     )
-    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
+    headers = hf.utils.build_hf_headers() | {"Accept-Encoding": "identity"}  # type: ignore[attr-defined]  # a lazy module
     if start:
         headers["Range"] = f"bytes={start}-"
     with (
         _told(url, address.revision, ShardUnreadable),
-        get_session().stream("GET", place, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response,
+        hf.get_session().stream(
+            "GET", place, headers=headers, timeout=hf.constants.HF_HUB_DOWNLOAD_TIMEOUT
+        ) as response,
     ):
-        hf_raise_for_status(response)
-        to_skip = 0 if response.status_code == httpx2.codes.PARTIAL_CONTENT else start  # a proxy may drop the range
+        hf.hf_raise_for_status(response)
+        to_skip = 0 if response.status_code == HTTPStatus.PARTIAL_CONTENT else start  # a proxy may drop the range
         for chunk in response.iter_bytes():
             yield chunk[to_skip:]
             to_skip = max(0, to_skip - len(chunk))
@@ -153,28 +144,30 @@ def chunks(url: str, start: int) -> Iterator[bytes]:
 
 def endpoint() -> str:
     """Return the address of the Hub."""
-    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    return (os.environ.get("HF_ENDPOINT") or hf.constants.ENDPOINT).rstrip("/")
 
 
 @contextmanager
 def _told(what: str, revision: str | None, kind: type[CurationError]) -> Iterator[None]:
     """Turn the client's errors into ours: ``kind`` for what stays wrong, PassingFault for what may pass."""
+    import httpx2
+
     try:
         yield
-    except GatedRepoError as error:
+    except hf.errors.GatedRepoError as error:
         page = f"{endpoint()}/datasets/{_dataset_id(what)}"
         raise kind(f"{what}: gated: accept its terms at {page}, {_with_token()}") from error
-    except RepositoryNotFoundError as error:
+    except hf.errors.RepositoryNotFoundError as error:
         raise kind(f"{what}: no such data set, or a private one: check the name, {_with_token()}") from error
-    except RevisionNotFoundError as error:
+    except hf.errors.RevisionNotFoundError as error:
         raise kind(f"{what}: no revision {revision!r}; expected a branch, tag or commit of the data set") from error
-    except RemoteEntryNotFoundError as error:
+    except hf.errors.RemoteEntryNotFoundError as error:
         raise kind(f"{what}: no such file there") from error
-    except HFValidationError as error:
+    except hf.errors.HFValidationError as error:
         raise kind(f"{what}: {error}") from error
-    except OfflineModeIsEnabled as error:
+    except hf.errors.OfflineModeIsEnabled as error:
         raise kind(f"{what}: not asked, because HF_HUB_OFFLINE is set; unset it") from error
-    except HfHubHTTPError as error:
+    except hf.errors.HfHubHTTPError as error:
         status = error.response.status_code
         if status in _PASSING:
             raise PassingFault(f"{what}: the Hub answered {status}", _asked_pause_s(error.response)) from error
@@ -188,12 +181,12 @@ def _dataset_id(what: str) -> str:
 
 
 def _with_token() -> str:
-    return "and use a token that may read it" if get_token() else "and set HF_TOKEN to a token that may read it"
+    return "and use a token that may read it" if hf.get_token() else "and set HF_TOKEN to a token that may read it"
 
 
-def _asked_pause_s(response: httpx2.Response) -> float | None:
+def _asked_pause_s(response: "httpx2.Response") -> float | None:
     asked = response.headers.get("Retry-After", "")
     if asked.isdigit():
         return float(asked)
-    limit = parse_ratelimit_headers(response.headers)
+    limit = hf.utils.parse_ratelimit_headers(response.headers)  # type: ignore[attr-defined]
     return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else None

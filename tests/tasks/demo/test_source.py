@@ -36,6 +36,7 @@ from tasks.demo.source import SHARDS, DemoSource, make_source
 from tasks.files import read_parquet
 from tasks.scan.decode import decode
 from tasks.scan.images import read_images
+from tasks.select.basis import Basis
 from tasks.select.verdicts import give_verdicts
 from tasks.source.columns import images, resolve
 from tasks.source.listing import list_shards
@@ -223,7 +224,7 @@ def verdicts(made: DemoSource, tmp_path_factory: pytest.TempPathFactory) -> list
     (source,) = recipe.deduplication.references
     reference = ReferenceReport(name=source.name, scan=scan_all(recipe.model_copy(update={"source": source})))
     found = find_duplicates(scanned, (reference,), recipe.deduplication, recipe.workspace)
-    return read_parquet(give_verdicts(recipe, recipe.subsets[0], scanned, found).verdicts).to_pylist()
+    return read_parquet(give_verdicts(recipe.subsets[0], Basis(recipe, scanned, found)).verdicts).to_pylist()
 
 
 def test_each_copy_is_found_for_its_reason_alone(

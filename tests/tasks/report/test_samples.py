@@ -13,6 +13,7 @@ from tasks.deduplicate.stage import find_duplicates
 from tasks.report import samples
 from tasks.report.page import Group, Picture, ReportData, render
 from tasks.report.samples import gather
+from tasks.select.basis import Basis
 from tasks.select.verdicts import give_verdicts
 from tasks.source.listing import shards_of
 from tasks.write.manifest import draft_manifest
@@ -25,7 +26,7 @@ def sampled(recipe: Recipe) -> ReportData:
     """Curate in this process, up to what a report is made of."""
     shards, scan, subset = shards_of(recipe), scan_all(recipe), recipe.subsets[0]
     found = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
-    selected = give_verdicts(recipe, subset, scan, found)
+    selected = give_verdicts(subset, Basis(recipe, scan, found))
     draft = draft_manifest(recipe, subset, scan, found, selected, data_schema(scan))
     return gather(draft, shards, scan, selected.verdicts)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 
-from tasks.select.draw import identify_rows, uniform_hash
+from tasks.select.draw import by_chance, identify_rows, uniform_hash
 
 
 def test_a_row_is_known_by_its_image_else_by_its_name_else_by_its_place() -> None:
@@ -21,3 +21,8 @@ def test_draws_are_uniform_and_unrelated_between_seeds_and_purposes() -> None:
     np.testing.assert_allclose(counts, 10_000, rtol=0.05)
     for other in others:
         assert abs(np.corrcoef(first, other)[0, 1]) < 0.01
+
+
+def test_equal_chances_stay_in_order() -> None:
+    assert by_chance(np.array([0.5, 0.1, 0.5, 0.3])).tolist() == [1, 3, 0, 2]
+    assert by_chance(np.array([0.5, 0.1, 0.4])).tolist() == [1, 2, 0]

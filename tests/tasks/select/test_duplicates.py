@@ -13,6 +13,7 @@ from schemas.recipe import Recipe
 from schemas.reports import ReferenceReport
 from tasks.deduplicate.stage import find_duplicates
 from tasks.files import read_parquet
+from tasks.select.basis import Basis
 from tasks.select.thresholds import ColumnAbsent
 from tasks.select.verdicts import give_verdicts
 
@@ -34,7 +35,7 @@ def judge(home: Path, rows: list[Row], deduplication: dict[str, Any], **changes:
 def judge_by(recipe: Recipe, references: tuple[ReferenceReport, ...] = ()) -> list[dict[str, Any]]:
     scan = scan_all(recipe)
     duplicates = find_duplicates(scan, references, recipe.deduplication, recipe.workspace)
-    selected = give_verdicts(recipe, recipe.subsets[0], scan, duplicates)
+    selected = give_verdicts(recipe.subsets[0], Basis(recipe, scan, duplicates))
     verdicts = read_parquet(selected.verdicts).to_pylist()
     for verdict in verdicts:
         verdict["reasons"] = [reason.value for reason in REASONS if verdict["reasons"] & reason.bit]

@@ -8,6 +8,7 @@ from pairs import pair, publish_one, recipe_for, scan_all, write_tree
 from schemas.recipe import Recipe
 from tasks.deduplicate.stage import find_duplicates
 from tasks.published import read_manifest
+from tasks.select.basis import Basis
 from tasks.select.verdicts import give_verdicts
 from tasks.source.again import source_at
 from tasks.source.listing import list_shards, shards_of
@@ -21,7 +22,7 @@ def plans_of(recipe: Recipe) -> list[FilePlan]:
     """Return the plans as the run made them."""
     scan, subset = scan_all(recipe), recipe.subsets[0]
     duplicates = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
-    selected = give_verdicts(recipe, subset, scan, duplicates)
+    selected = give_verdicts(subset, Basis(recipe, scan, duplicates))
     images = recipe.scan.images
     placement = place_rows(scan, selected.verdicts, subset, recipe.output, images=images)
     return plan_files(shards_of(recipe), scan, placement, images=images)

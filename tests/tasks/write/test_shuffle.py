@@ -11,6 +11,7 @@ from upath import UPath
 from schemas.recipe import Output, Recipe
 from tasks.deduplicate.stage import find_duplicates
 from tasks.scan.identity import shard_status
+from tasks.select.basis import Basis
 from tasks.select.verdicts import give_verdicts
 from tasks.source.listing import shards_of
 from tasks.source.read import read_batches
@@ -51,7 +52,7 @@ def otherwise(recipe: Recipe, *, mixed: bool = False) -> Recipe:
 def planned(recipe: Recipe, tmp_path: Path) -> tuple[list[FilePlan], Placement, DataSchema, UPath]:
     scan, subset = scan_all(recipe), recipe.subsets[0]
     duplicates = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
-    verdicts = give_verdicts(recipe, subset, scan, duplicates).verdicts
+    verdicts = give_verdicts(subset, Basis(recipe, scan, duplicates)).verdicts
     placement = place_rows(scan, verdicts, subset, recipe.output, images=True)
     plans = plan_files(shards_of(recipe), scan, placement, images=True)
     return plans, placement, data_schema(scan), UPath(tmp_path / "aside")

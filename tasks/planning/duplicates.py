@@ -1,0 +1,102 @@
+"""Duplicates as a run would find them: those that the workspace knows, else looked for in one that is thrown away."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from upath import UPath
+
+from schemas.plan import DuplicatesPlan
+from schemas.recipe import Deduplication, Recipe
+from schemas.reports import DeduplicateReport, ReferenceReport
+from tasks.deduplicate.known import known_duplicates
+from tasks.files import is_local, read_parquet_metadata
+from tasks.planning.known import Known
+
+
+class Found(NamedTuple):
+    """What is known of duplicates."""
+
+    plan: DuplicatesPlan
+    report: DeduplicateReport | None  # of what was scanned so far; None where nothing was
+    left_out: tuple[str, ...] = ()  # why it is not the report that a run would make
+    problems: tuple[str, ...] = ()
+
+
+class Pairs(NamedTuple):
+    """One kind of duplicates."""
+
+    state: Literal["off", "reused", "extended", "searched"]
+    path: UPath | None = None
+    new_rows: int = 0  # that no search has seen
+    left_out: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the file; None where nobody searched."""
+        return None if self.path is None or self.left_out else rows_of(self.path)
+
+
+def find(recipe: Recipe, known: Known, references: Sequence[Known], folder: UPath, *, search: bool) -> Found:
+    """Return the duplicates among what was scanned, and what a run would do to find them.
+
+    Pairs that are not in the workspace are searched for if that takes seconds, or ``search`` asks for it; else they are
+    left out. What is made goes to ``folder``, an empty one.
+    """
+    scan, settings = known.scan, recipe.deduplication
+    if not scan.rows:
+        return Found(_plan(settings, Pairs("searched"), Pairs("searched"), complete=_complete(known, references)), None)
+    _mirror(recipe.workspace, folder)
+    scanned = tuple(
+        ReferenceReport(name=source.name, scan=reference.scan)
+        for source, reference in zip(settings.references, references, strict=True)
+        if reference.scan.rows
+    )
+    near, contaminated = Pairs("off"), Pairs("searched")
+    if report := known_duplicates(scan, scanned, settings, recipe.workspace):
+        if settings.near is not None:
+            near = Pairs("reused" if known.complete else "extended", report.path)
+        if scanned:
+            contaminated = Pairs("reused" if _complete(known, references) else "searched", report.contaminated)
+    else:
+        from tasks.planning.pairs import search_pairs  # Numba takes half a second to import
+
+        report, near, contaminated = search_pairs(
+            scan, scanned, settings, folder,
+            complete=known.complete, all_complete=_complete(known, references), search=search,
+        )  # fmt: skip
+    plan = _plan(settings, near, contaminated, complete=known.complete)
+    return Found(plan, report, near.left_out + contaminated.left_out, near.problems + contaminated.problems)
+
+
+def rows_of(path: UPath | None) -> int:
+    """Return how many rows a Parquet file has; no file has none."""
+    return 0 if path is None else int(read_parquet_metadata(path).num_rows)
+
+
+def _complete(known: Known, references: Sequence[Known]) -> bool:
+    return all(one.complete for one in (known, *references))
+
+
+def _plan(settings: Deduplication, near: Pairs, contaminated: Pairs, *, complete: bool) -> DuplicatesPlan:
+    return DuplicatesPlan(
+        near="off" if settings.near is None else near.state,
+        new_rows=near.new_rows if complete else None,
+        pairs=near.rows,
+        references="off" if not settings.references else "reused" if contaminated.state == "reused" else "searched",
+        contaminated_rows=contaminated.rows,
+    )
+
+
+def _mirror(workspace: UPath, folder: UPath) -> None:
+    """Have ``folder`` hold the pairs that ``workspace`` knows of, and the like: links to them, or copies of what lies
+    elsewhere."""
+    for pattern in ("pairs/*/*.parquet", "contaminated/*.parquet", "kinships/*.parquet"):
+        for path in workspace.glob(pattern):
+            place = folder.joinpath(*path.parts[-pattern.count("/") - 1 :])
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if is_local(path):
+                Path(str(place)).symlink_to(Path(str(path)).resolve())
+            else:
+                place.write_bytes(path.read_bytes())
