@@ -20,7 +20,7 @@ from pathlib import Path
 
 from prefect import flow, task
 
-from benchmarks.scan import repeated_demo
+from benchmarks.scan import repeated
 from flows.curate import curate
 from flows.runner import Crew, open_crew, standing_engine
 from flows.scan import scan
@@ -107,7 +107,7 @@ def main() -> None:
     found: dict[str, list[list[float]]] = {name: [] for name in ENGINES}
     digests: dict[str, set[str]] = {name: set() for name in ENGINES}
     with tempfile.TemporaryDirectory() as folder:
-        source = repeated_demo(Path(folder), options.rows, options.shards)
+        source = repeated(Path(folder), options.rows, options.shards)
         overhead(Engine(workers=1))  # starts Prefect's server
         for _ in range(options.rounds):
             for name, settings in ENGINES.items():

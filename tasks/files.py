@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -128,15 +127,6 @@ def sha256_of(path: UPath | Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(cast("BytesIO", file), "sha256").hexdigest()
-
-
-def flushed_sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file that was just written, in hex; while it is reckoned, the file is flushed to disk."""
-    with path.open("rb") as file, ThreadPoolExecutor(1) as beside:
-        flushed = beside.submit(os.fsync, file.fileno())
-        digest = sha256_of(path)
-        flushed.result()
-    return digest
 
 
 def xxh3_of(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 _MAGIC = (
@@ -20,6 +21,9 @@ _MAGIC = (
 )
 
 _START_OF_SCAN = 0xDA  # JPEG markers (ITU-T T.81, table B.1)
+_SCAN_MARKER = b"\xff\xda"
+_SCAN_START = 4  # bytes of a scan's marker and length
+_USUAL_HEADER = 1024  # [bytes], without metadata
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended sequential, progressive
 _TABLES = (0xC4, 0xDB, 0xDD, 0xFE)  # Huffman and quantization tables, restart interval, comment
 _JFIF = 0xE0
@@ -62,6 +66,18 @@ def plain_jpeg_frame(data: memoryview) -> Frame | None:
     That is tables, comments, a JFIF segment and one frame header, back to back. None for any other: EXIF, colour
     profiles and other makers' segments, which decoders may understand, and refuse, differently.
     """
+    # The program that made a set writes, mostly, the same header to every picture: it is read once.
+    head = bytes(data[:_USUAL_HEADER])
+    return _known_frame(head[: head.find(_SCAN_MARKER) + _SCAN_START]) or _frame_of(data)
+
+
+@lru_cache(maxsize=64)
+def _known_frame(header: bytes) -> Frame | None:
+    """Return the frame of a header that ends where the first scan seems to start; None also if it only seems to."""
+    return _frame_of(memoryview(header))
+
+
+def _frame_of(data: memoryview) -> Frame | None:
     frame, at = None, 2
     try:
         while True:

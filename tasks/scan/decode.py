@@ -3,6 +3,7 @@
 import io
 import warnings
 from collections.abc import Callable, Collection
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlug
 
 from schemas.reasons import Reason
 from tasks.scan.containers import ends_early, plain_jpeg_frame, sniff, tiff_pages, webp_size
+from tasks.scan.png import decode_plain_png, has_wrong_checksum
 
 THUMBNAIL = 64
 """Side of the luma thumbnail [pixels]: a quarter of a 256-pixel tile, which a JPEG decoder gives without resampling."""
@@ -66,12 +68,13 @@ def decode(
 ) -> Decoded:
     """Decode ``data`` to luma, 64 x 64.
 
-    JPEG goes through libjpeg-turbo in reduced size, with every warning an error: over mutated files it refuses all
-    that Pillow's strict decode refuses, and more (``tests/tasks/scan/test_differential.py``). All else goes through
-    Pillow. Bytes after the end of a picture are accepted, as by Pillow, also the further pictures of a multi-picture
-    JPEG (MPO: stereo pairs, gain maps): the first is the one that every reader shows. Of an animation or of several
-    pages the first is decoded, and ``notes`` has image_animated; where the pixel format converts to RGB only with loss
-    of meaning (16 bits, float, LAB), the luma is stretched to its range, and ``notes`` has image_mode.
+    JPEG goes through libjpeg-turbo in reduced size, with every warning an error, and PNG of the usual kind through
+    :mod:`tasks.scan.png`: over mutated files they refuse all that Pillow's strict decode refuses, and more
+    (``tests/tasks/scan/test_differential.py``). All else goes through Pillow. Bytes after the end of a picture are
+    accepted, as by Pillow, also the further pictures of a multi-picture JPEG (MPO: stereo pairs, gain maps): the first
+    is the one that every reader shows. Of an animation or of several pages the first is decoded, and ``notes`` has
+    image_animated; where the pixel format converts to RGB only with loss of meaning (16 bits, float, LAB), the luma is
+    stretched to its range, and ``notes`` has image_mode.
 
     Args:
         data: The bytes of an image file.
@@ -97,6 +100,8 @@ def decode(
     if name == "JPEG" and (frame := plain_jpeg_frame(data)) and frame.components in _JPEG_MODES:
         mode = _JPEG_MODES[frame.components]
         return _decode_jpeg(data, frame.width, frame.height, mode, max_pixels, pixel_digest)
+    if name == "PNG" and (plain := decode_plain_png(data, max_pixels)):
+        return _measurable(*plain, pixel_digest)
     return _decode_pillow(data, name, max_pixels, pixel_digest)
 
 
@@ -115,6 +120,28 @@ def _decode_jpeg(data: memoryview, width: int, height: int, mode: str, max_pixel
     return Decoded(luma, "JPEG", mode, width, height, pixels_xxh3=digest)
 
 
+def _measurable(pixels: NDArray[np.uint8], mode: str, pixel_digest: bool) -> Decoded:
+    """Return what is kept of a plain PNG: the same, to the last bit, as of what Pillow decodes."""
+    from tasks.scan._pixels import luma_of, quartered
+
+    height, width, channels = pixels.shape
+    grey = channels < 3  # or grey and opacity, which is dropped
+    digest = _pixels_xxh3(Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)) if pixel_digest else None
+    luma = pixels[:, :, 0] if grey else luma_of(pixels)
+    is_tile = luma.shape == (4 * THUMBNAIL, 4 * THUMBNAIL)
+    luma = quartered(luma) if is_tile else _thumbnail(Image.fromarray(luma))
+    return Decoded(luma, "PNG", mode, width, height, pixels_xxh3=digest)
+
+
+@cache
+def load_decoders() -> None:
+    """Load, or compile, what :func:`decode` loads late: in limited memory it would count as an image's."""
+    pixels = np.zeros((4 * THUMBNAIL, 4 * THUMBNAIL, 3), np.uint8)
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(written, "PNG")
+    decode(memoryview(written.getvalue()), formats=["PNG"], max_pixels=pixels.size, max_bytes=2**20)
+
+
 def _decode_pillow(data: memoryview, name: str, max_pixels: int, pixel_digest: bool) -> Decoded:
     size: tuple[int, int] | None = None
     try:
@@ -127,6 +154,8 @@ def _decode_pillow(data: memoryview, name: str, max_pixels: int, pixel_digest: b
             _refuse_large(name, *size, max_pixels)
             if name == "JPEG" and mode in _JPEG_MODES.values():
                 return _decode_jpeg(data, *size, mode, max_pixels, pixel_digest)  # Pillow understands the header, too
+            if name == "PNG" and has_wrong_checksum(data):
+                raise SyntaxError("broken PNG file (wrong checksum in IDAT)")  # as Pillow says it of other chunks
             image.load()
             digest = _pixels_xxh3(image) if pixel_digest else None
             return Decoded(_luma(image), name, mode, *size, tuple(_notes(data, name, image)), digest)

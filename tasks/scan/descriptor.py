@@ -111,7 +111,7 @@ def describe(luma: NDArray[np.uint8]) -> Descriptors:
     structure = np.empty(len(luma), np.float32)
     for start in range(0, len(luma), _SLAB):
         slab = slice(start, start + _SLAB)
-        coefficients = _BASIS @ _halved(luma[slab]) @ _BASIS.T  # exact: below 2**45
+        coefficients = _BASIS @ (_halved(luma[slab]) @ _BASIS.T)  # exact: below 2**45
         numbers[slab], structure[slab] = _normalised(np.rint(coefficients * _WEIGHTS))
     plain = structure < LEAST_STRUCTURE
     numbers[plain] = 0
@@ -130,8 +130,9 @@ def hashes_of(descriptor: NDArray[np.int8]) -> NDArray[np.uint64]:
 
 def _halved(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the sums of 2 x 2 pixels: (n, 64, 64) to (n, 32, 32)."""
-    rows = luma[:, ::2].astype(np.uint16) + luma[:, 1::2]
-    return (rows[:, :, ::2] + rows[:, :, 1::2]).astype(np.float64)
+    pairs = luma.view(np.uint16)  # two pixels of a row each: faster to take apart than to pick from bytes
+    sums = (pairs & np.uint16(255)) + (pairs >> np.uint16(8))
+    return (sums[:, ::2] + sums[:, 1::2]).astype(np.float64)
 
 
 def _normalised(weighed: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

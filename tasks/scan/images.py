@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,14 @@ from schemas.reasons import Reason
 from tasks.scan.decode import THUMBNAIL, Decoded, ImageDefect
 from tasks.scan.descriptor import SIDE, describe
 from tasks.scan.measure import measure
+
+_HEADER = {
+    "format": pa.string(),
+    "mode": pa.string(),  # null where nothing was decoded
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "pixels_xxh3": pa.uint64(),
+}
 
 
 def _unheard(row: int | None) -> None:
@@ -28,6 +37,7 @@ def read_images(
     *,
     decoder: Callable[[memoryview], Decoded],
     beat: Callable[[int | None], None] = _unheard,
+    within: AbstractContextManager[None] | None = None,
 ) -> tuple[dict[str, pa.Array], dict[int, dict[Reason, str]]]:
     """Return the signals of a column of image bytes, and the image defects by row.
 
@@ -40,51 +50,20 @@ def read_images(
         decoder: Takes an image's bytes; raises ImageDefect, or MemoryError, which counts as undecodable.
         beat: Called with the row, counted from the start of ``images``, before its decoder runs, and with None after
             the last, so that a supervisor can tell which picture hangs or has ended the process.
+        within: What decoders run within: a limit on memory, which what is measured afterwards is not held to.
     """
-    rows = len(images)
-    luma = np.empty((rows, THUMBNAIL, THUMBNAIL), np.uint8)
-    decoded = np.zeros(rows, np.bool_)
-    lengths = np.zeros(rows, np.int64)
-    hashes: list[bytes | None] = [None] * rows
-    names = ("format", "mode", "width", "height", "pixels_xxh3")
-    headers: dict[str, list[Any]] = {name: [None] * rows for name in names}
-    defects: dict[int, dict[Reason, str]] = {}
     chunks = images.chunks if isinstance(images, pa.ChunkedArray) else [images]
-    for row, data in enumerate(view for chunk in chunks for view in byte_views(chunk)):
-        if not data:
-            defects[row] = {
-                Reason.IMAGE_MISSING: f"image: found {'null' if data is None else '0 bytes'}, expected an image"
-            }
-            continue
-        lengths[row] = len(data)
-        hashes[row] = digest_of(data)
-        beat(row)
-        try:
-            image = decoder(data)
-        except ImageDefect as defect:
-            defects[row] = {defect.reason: f"image: {defect}"}
-            headers["format"][row] = defect.format
-            headers["width"][row], headers["height"][row] = defect.size or (None, None)
-            continue
-        except MemoryError:
-            defects[row] = {Reason.IMAGE_UNDECODABLE: "image: the decoder needs more memory than there is"}
-            continue
-        if image.notes:
-            defects[row] = {reason: f"image: {detail}" for reason, detail in image.notes}
-        luma[row], decoded[row] = image.luma, True
-        headers["format"][row], headers["mode"][row] = image.format, image.mode
-        headers["width"][row], headers["height"][row] = image.width, image.height
-        headers["pixels_xxh3"][row] = image.pixels_xxh3
-    beat(None)
+    views = [view for chunk in chunks for view in byte_views(chunk)]
+    luma = np.empty((len(views), THUMBNAIL, THUMBNAIL), np.uint8)
+    with within or nullcontext():
+        hashes, headers, defects = _decode(views, decoder, beat, luma)
+    decoded = np.fromiter((mode is not None for _, mode, *_ in headers), np.bool_, len(views))
     columns: dict[str, Any] = {
-        "byte_length": pa.array(lengths),
+        "byte_length": pa.array([len(data) if data else 0 for data in views], pa.int64()),
         "sha256": pa.array(hashes, pa.binary(32)),
-        "format": pa.array(headers["format"], pa.string()),
-        "mode": pa.array(headers["mode"], pa.string()),
-        "width": pa.array(headers["width"], pa.int32()),
-        "height": pa.array(headers["height"], pa.int32()),
-        "pixels_xxh3": pa.array(headers["pixels_xxh3"], pa.uint64()),
     }
+    for at, (name, type_) in enumerate(_HEADER.items()):
+        columns[name] = pa.array([header[at] for header in headers], type_)
     pictures = luma[decoded]
     for name, values in measure(pictures)._asdict().items():
         columns[name] = _spread(values, decoded)
@@ -96,6 +75,41 @@ def read_images(
     columns["signature"] = _spread(described.signature[~described.plain], hashed)
     columns["descriptor"] = _spread_bytes(described.descriptor[~described.plain], hashed)
     return columns, defects
+
+
+def _decode(
+    views: list[memoryview | None],
+    decoder: Callable[[memoryview], Decoded],
+    beat: Callable[[int | None], None],
+    luma: NDArray[np.uint8],
+) -> tuple[list[bytes | None], list[tuple[Any, ...]], dict[int, dict[Reason, str]]]:
+    """Fill ``luma`` where an image is decoded; return each one's SHA-256 and header, and the defects by row."""
+    hashes: list[bytes | None] = [None] * len(views)
+    headers: list[tuple[Any, ...]] = [(None,) * len(_HEADER)] * len(views)
+    defects: dict[int, dict[Reason, str]] = {}
+    for row, data in enumerate(views):
+        if not data:
+            defects[row] = {
+                Reason.IMAGE_MISSING: f"image: found {'null' if data is None else '0 bytes'}, expected an image"
+            }
+            continue
+        hashes[row] = digest_of(data)
+        beat(row)
+        try:
+            image = decoder(data)
+        except ImageDefect as defect:
+            defects[row] = {defect.reason: f"image: {defect}"}
+            headers[row] = (defect.format, None, *(defect.size or (None, None)), None)
+            continue
+        except MemoryError:
+            defects[row] = {Reason.IMAGE_UNDECODABLE: "image: the decoder needs more memory than there is"}
+            continue
+        if image.notes:
+            defects[row] = {reason: f"image: {detail}" for reason, detail in image.notes}
+        luma[row] = image.luma
+        headers[row] = (image.format, image.mode, image.width, image.height, image.pixels_xxh3)
+    beat(None)
+    return hashes, headers, defects
 
 
 def _spread(values: NDArray[Any], at: NDArray[np.bool_]) -> pa.Array:

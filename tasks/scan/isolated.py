@@ -6,7 +6,7 @@ from typing import Self
 from schemas.reasons import Reason
 from tasks.memory import limited_memory
 from tasks.scan.containers import sniff
-from tasks.scan.decode import Decoded, ImageDefect
+from tasks.scan.decode import Decoded, ImageDefect, load_decoders
 from tasks.workers import Worker, WorkerLost, decoding
 
 _GIB = 2**30
@@ -86,6 +86,7 @@ def decode_within(decode: Callable[[memoryview], Decoded], memory_bytes: int, da
 
 
 def _decode(decode: Callable[[memoryview], Decoded], data: bytes, seconds: float, memory_bytes: int) -> Decoded:
+    load_decoders()
     decoding(0, seconds)
     with limited_memory(memory_bytes):
         return decode_within(decode, memory_bytes, memoryview(data))

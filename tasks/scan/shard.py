@@ -19,7 +19,7 @@ from schemas.tables import SIGNALS
 from tasks.files import appearing
 from tasks.locks import claimed
 from tasks.memory import limited_memory
-from tasks.scan.decode import Decoded, decode
+from tasks.scan.decode import Decoded, decode, load_decoders
 from tasks.scan.facts import read_facts
 from tasks.scan.identity import Columns, identify, shard_status
 from tasks.scan.images import read_images
@@ -93,6 +93,8 @@ def _scan_to(path: Path, shard: Shard, settings: ScanSettings, columns: Columns,
         max_bytes=settings.max_bytes,
         pixel_digest=settings.pixel_digest,
     )
+    if settings.images:
+        load_decoders()
     decoding_here: AbstractContextManager[Decoder]
     if isolated:
         decoding_here = IsolatedDecoder(strict, settings.decode_seconds, settings.decode_memory_bytes)
@@ -168,13 +170,12 @@ def scan_batches(
     defects, columns = facts.breaches, facts.columns
     if pictures is not None:
         # Only a process of our own is limited: the limit holds for all of its threads.
-        limit = limited_memory(settings.decode_memory_bytes) if parent_process() else nullcontext()
-        with limit:
-            measured, refused = read_images(
-                pictures,
-                decoder=decoder,
-                beat=lambda row: decoding(None if row is None else first_row + row, settings.decode_seconds),
-            )
+        measured, refused = read_images(
+            pictures,
+            decoder=decoder,
+            beat=lambda row: decoding(None if row is None else first_row + row, settings.decode_seconds),
+            within=limited_memory(settings.decode_memory_bytes) if parent_process() else nullcontext(),
+        )
         columns |= measured
         defects = {row: defects.get(row, {}) | refused.get(row, {}) for row in defects.keys() | refused.keys()}
     else:

@@ -16,7 +16,7 @@ from schemas.subset import RowList
 from schemas.tables import INDEX_FILE
 from tasks.files import read_parquet
 from tasks.published import MANIFEST, NotASubset, read_manifest
-from tasks.scan.facts import text_hashes
+from tasks.scan.texts import text_hashes
 from tasks.signals import first_row_ids, load_signals
 from tasks.versions import followed
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tasks.source.formats import arrow, imagefolder, parquet, webdataset
+from tasks.source.formats.arrow import Located
 from tasks.source.formats.mapped import opened
 from tasks.source.places.patience import PassingFault
 from tasks.source.places.trees import open_filesystem
@@ -123,6 +124,42 @@ def _take(batch: pa.RecordBatch, rows: NDArray[np.int64]) -> pa.Table:
     # Slices of neighbours: nothing is copied, and all types can be sliced (Arrow's `take` knows no view types).
     runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
     return pa.Table.from_batches([batch.slice(int(run[0]), len(run)) for run in runs])
+
+
+def locate_rows(shard: Shard, rows: int) -> Located | None:
+    """Return where the first ``rows`` rows of ``shard`` lie, for :class:`RowsInPlace`.
+
+    Returns:
+        None if they cannot be had one by one: the shard lies elsewhere, or its format has to be decoded.
+
+    Raises:
+        ShardUnreadable: as :func:`read_batches`, and if the shard has fewer rows.
+    """
+    if shard.remote is not None or shard.format != "arrow":
+        return None
+    with _told_of(shard), open_shard(shard) as (file, _):
+        return arrow.locate(file, rows)
+
+
+class RowsInPlace:
+    """The rows of an open shard, in any order, where they lie."""
+
+    def __init__(self, file: pa.NativeFile, located: Located):
+        """Read rows of ``file``, a shard that :func:`locate_rows` was asked about."""
+        self._file, self._located = file, located
+        self.schema = arrow.read_schema(file)
+        self._at, self._batch = -1, pa.record_batch({})
+
+    def row(self, row: int) -> pa.RecordBatch:
+        """Return one row, without a copy.
+
+        Raises:
+            ShardUnreadable: if it cannot be read.
+        """
+        at = int(np.searchsorted(self._located.starts, row, "right")) - 1
+        if at != self._at:
+            self._batch, self._at = arrow.read_at(self._file, int(self._located.offsets[at]), self.schema), at
+        return self._batch.slice(row - int(self._located.starts[at]), 1)
 
 
 @contextmanager

@@ -148,7 +148,7 @@ class Aside:
             target = DataSchema(schema, {fact: name for fact, name in columns.items() if fact != IMAGE})
         with TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / "expected.tar"
-            tar = TarFile(path, target)
+            tar = TarFile(path.open("wb", buffering=0), target)
             tar.write(Rows(rows.table.select(schema.names), rows.row_ids))
             tar.close()
             with opened(path) as mapped:

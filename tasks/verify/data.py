@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from schemas.reports import DataFile
 from schemas.tables import FACT_COLUMNS
-from tasks.scan.facts import caption_hashes, read_identity
+from tasks.scan.facts import read_identity
 from tasks.scan.images import byte_views, digest_of
+from tasks.scan.texts import read_captions
 from tasks.source.columns import IMAGE, Layout, facts
 from tasks.source.formats.mapped import opened
 from tasks.verify.faults import UNREADABLE, Faults, schema_faults
@@ -206,7 +207,7 @@ def _named(
     if layout is None:
         return None, None
     captions = wanted.captions and layout.caption is not None
-    hashes = caption_hashes(facts(batch, layout).columns["caption"]) if captions else None
+    hashes = read_captions(facts(batch, layout).columns["caption"]).hashes if captions else None
     return hashes, read_identity(batch, layout)
 
 

@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain
-from pathlib import Path
 
 from upath import UPath
 
 from schemas.recipe import Output
 from schemas.reports import DataFile
-from tasks.files import appearing, flushed_sha256_of
+from tasks.files import appearing
 from tasks.source.columns import IMAGE
 from tasks.write.parquet import ParquetFile
 from tasks.write.plan import FilePlan
 from tasks.write.rows import Rows, image_bytes, read_rows
 from tasks.write.schema import DataSchema
 from tasks.write.shuffle import draw_rows
+from tasks.write.sink import Sink
 from tasks.write.tar import TarFile
 
 
@@ -35,24 +35,18 @@ def copy_rows(plan: FilePlan, target: DataSchema, path: UPath, output: Output, l
     image = target.columns.get(IMAGE)
     count = copied = 0
     with appearing(path) as temporary:
-        with closing(_open(temporary, target, output)) as file:
+        with Sink(temporary) as sink, closing(_open(sink, target, output)) as file:
             for rows in _rows(plan, target, laid_aside):
                 file.write(rows)
                 count += len(rows.table)
                 copied += image_bytes(rows.table, image)
-        return DataFile(
-            path=plan.path,
-            rows=count,
-            byte_length=temporary.stat().st_size,
-            sha256=flushed_sha256_of(temporary),
-            image_bytes=copied,
-        )
+        return DataFile(path=plan.path, rows=count, byte_length=sink.tell(), sha256=sink.sha256(), image_bytes=copied)
 
 
-def _open(path: Path, target: DataSchema, output: Output) -> ParquetFile | TarFile:
+def _open(sink: Sink, target: DataSchema, output: Output) -> ParquetFile | TarFile:
     if output.format == "webdataset":
-        return TarFile(path, target)
-    return ParquetFile(path, target, output.row_group_rows)
+        return TarFile(sink, target)
+    return ParquetFile(sink, target, output.row_group_rows)
 
 
 def _rows(plan: FilePlan, target: DataSchema, laid_aside: UPath | None) -> Iterator[Rows]:

@@ -1,6 +1,7 @@
 """Read the planned rows of a shard, in the schema of the data files, each image checked against what was scanned."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -50,23 +51,52 @@ def read_rows(part: ShardRows, target: DataSchema, *, checked: bool = True) -> I
         SourceChanged: if a row cannot be read or its image is not the one that was scanned.
     """
     shard, done = part.shard, 0
-    try:
-        _check_status(part)
+    with unchanged(part):
         for found in take_rows(shard, part.rows):
-            table = _conform(part, found, target)
+            now = slice(done, done + len(found))
+            done += len(found)
+            table = as_written(part, found, part.levels[now], target)
             if shard.remote is not None:  # or its bytes would stay on disk, behind the map, until this is written
                 table = table.take(np.arange(len(table)))
-            now = slice(done, done + len(table))
-            done += len(table)
             if checked and part.sha256 is not None:
                 origin = partial(_origin, shard, part.rows[now])
                 check_images(table[target.columns[IMAGE]], part.sha256[now], origin)
-            if TEXT in target.schema.names and TEXT not in found.column_names:
-                table = _with_text(table, found, part.layout, part.levels[now])
             yield Rows(table, part.first_row_id + part.rows[now])
+
+
+@contextmanager
+def unchanged(part: ShardRows) -> Iterator[None]:
+    """Read the shard of ``part`` within a ``with`` block.
+
+    Raises:
+        SourceChanged: if its file was written to since it was scanned, or cannot be read any more.
+    """
+    try:
+        _check_status(part)
+        yield
         _check_status(part)
     except ShardUnreadable as error:
-        raise SourceChanged(f"{error}; it was readable when it was scanned", shard.name) from error
+        raise unreadable_now(error, part.shard) from error
+
+
+def unreadable_now(error: ShardUnreadable, shard: Shard) -> SourceChanged:
+    """Return the error for a shard that cannot be read any more."""
+    return SourceChanged(f"{error.of(shard.name)}; it was readable when it was scanned", shard.name)
+
+
+def as_written(part: ShardRows, found: pa.Table, levels: NDArray[np.int8], target: DataSchema) -> pa.Table:
+    """Return rows of the shard of ``part`` in the schema of the data files; ``levels`` is beside each row of ``found``.
+
+    Raises:
+        SchemasDiffer: if a column of the shard cannot be had in the type of the data files.
+    """
+    try:
+        table = conform(found, part.layout, target)
+    except SchemasDiffer as error:
+        raise SchemasDiffer(f"{part.shard.name}: {error}") from error
+    if TEXT in target.schema.names and TEXT not in found.column_names:
+        return _with_text(table, found, part.layout, levels)
+    return table
 
 
 def image_views(images: pa.ChunkedArray) -> Iterator[memoryview | None]:
@@ -84,13 +114,6 @@ def image_bytes(table: pa.Table, image: str | None) -> int:
 
 def _origin(shard: Shard, rows: NDArray[np.int64], at: int) -> tuple[Shard, int]:
     return shard, int(rows[at])
-
-
-def _conform(part: ShardRows, found: pa.Table, target: DataSchema) -> pa.Table:
-    try:
-        return conform(found, part.layout, target)
-    except SchemasDiffer as error:
-        raise SchemasDiffer(f"{part.shard.name}: {error}") from error
 
 
 def _with_text(table: pa.Table, found: pa.Table, layout: dict[str, str], levels: NDArray[np.int8]) -> pa.Table:

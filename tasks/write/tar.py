@@ -1,9 +1,9 @@
 """WebDataset tars: each pair a run of members that share a name, its row id."""
 
 import base64
+import io
 import json
 import tarfile
-from pathlib import Path
 from typing import Any
 
 from tasks.scan.containers import sniff
@@ -12,6 +12,7 @@ from tasks.write.rows import Rows, image_views
 from tasks.write.schema import TEXT, DataSchema
 
 _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif"}
+_BUFFERED_BYTES = 2**20
 
 
 class TarFile:
@@ -20,12 +21,12 @@ class TarFile:
     Members have no owner and no time, so that the same rows give the same bytes.
     """
 
-    def __init__(self, path: Path, target: DataSchema):
+    def __init__(self, sink: io.RawIOBase, target: DataSchema):
         self._image = target.columns.get(IMAGE)
         names = target.schema.names
         self._caption = TEXT if TEXT in names else target.columns.get("caption")
         self._others = [name for name in names if name != self._image]
-        self._file = path.open("wb")
+        self._file = io.BufferedWriter(sink, _BUFFERED_BYTES)
 
     def write(self, rows: Rows) -> None:
         """Add ``rows``."""

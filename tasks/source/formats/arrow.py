@@ -3,9 +3,11 @@
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from tasks.source.formats.batches import chosen, sound_slices
+from tasks.source.formats.batches import check_sound, chosen, sound_slices
 from tasks.source.formats.damage import damage_told, wrong_kind
 from tasks.source.shards import ShardUnreadable
 
@@ -80,6 +82,63 @@ def _read_file(file: pa.NativeFile, columns: Collection[str] | None) -> Iterator
         )
 
 
+class Located(NamedTuple):
+    """Where the record batches of a shard lie."""
+
+    offsets: NDArray[np.int64]  # shape (batches,) [bytes]
+    starts: NDArray[np.int64]  # shape (batches + 1,): the first row of each, and the number of rows
+
+
+def locate(file: pa.NativeFile, rows: int) -> Located | None:
+    """Return where the record batches that hold the first ``rows`` rows lie; each one is sound.
+
+    Args:
+        file: the shard, mapped into memory.
+        rows: how many rows are asked for.
+
+    Returns:
+        None if the batches are not views of the file's bytes, each by itself: compressed, or with dictionaries.
+
+    Raises:
+        ShardUnreadable: as :func:`read_batches`, and if there are fewer rows.
+    """
+    schema = read_schema(file)
+    file.seek(0)
+    whole = file.read_buffer()
+    offsets, starts = [], [0]
+    with damage_told():
+        file.seek(_start(file))
+        messages = pa.ipc.MessageReader.open_stream(file)
+        messages.read_next_message()  # the schema
+        while starts[-1] < rows:
+            offsets.append(file.tell())
+            try:
+                message = messages.read_next_message()
+            except StopIteration:
+                raise ShardUnreadable(f"no row {rows - 1}; found {starts[-1]} rows") from None
+            if message.type != "record batch":
+                return None
+            batch = pa.ipc.read_record_batch(message, schema)
+            if not _is_view(batch, whole):
+                return None
+            check_sound(batch)
+            starts.append(starts[-1] + batch.num_rows)
+    return Located(np.array(offsets, np.int64), np.array(starts, np.int64))
+
+
+def read_at(file: pa.NativeFile, offset: int, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the record batch that :func:`locate` found at ``offset``, as a view of the file's bytes."""
+    with damage_told():
+        file.seek(offset)
+        return pa.ipc.read_record_batch(pa.ipc.read_message(file), schema)
+
+
+def _is_view(batch: pa.RecordBatch, whole: pa.Buffer) -> bool:
+    buffers = (buffer for column in batch.columns for buffer in column.buffers() if buffer is not None and buffer.size)
+    end = whole.address + whole.size
+    return all(whole.address <= buffer.address < end for buffer in buffers)
+
+
 class _Footer(NamedTuple):
     start: int  # [bytes]
     batches: int
@@ -99,10 +158,7 @@ def _footer(file: pa.NativeFile) -> tuple[_Footer | None, str]:
 
 
 def _stream(file: pa.NativeFile, columns: Collection[str] | None) -> pa.RecordBatchStreamReader:
-    head = file.read_at(min(len(_FILE_MAGIC), file.size()), 0)
-    if head != _FILE_MAGIC and not head.startswith(_CONTINUATION):
-        raise wrong_kind(file, "an Arrow IPC stream or file")
-    start = len(_FILE_MAGIC) if head == _FILE_MAGIC else 0
+    start = _start(file)
     file.seek(start)
     options = pa.ipc.IpcReadOptions(use_threads=False)  # the cores are busy with other shards
     reader = pa.ipc.open_stream(file, options=options)
@@ -111,6 +167,14 @@ def _stream(file: pa.NativeFile, columns: Collection[str] | None) -> pa.RecordBa
     options.included_fields = chosen(reader.schema, columns) or [0]  # an empty list stands for all columns
     file.seek(start)
     return pa.ipc.open_stream(file, options=options)
+
+
+def _start(file: pa.NativeFile) -> int:
+    """Return where the stream starts [bytes]."""
+    head = file.read_at(min(len(_FILE_MAGIC), file.size()), 0)
+    if head != _FILE_MAGIC and not head.startswith(_CONTINUATION):
+        raise wrong_kind(file, "an Arrow IPC stream or file")
+    return len(_FILE_MAGIC) if head == _FILE_MAGIC else 0
 
 
 def _slices(batch: pa.RecordBatch, columns: Collection[str] | None) -> Iterator[pa.RecordBatch]:

@@ -50,7 +50,8 @@ def read_batches(file: pa.NativeFile, columns: Collection[str] | None) -> Iterat
 
 def _row_group(parquet: pq.ParquetFile, group: int, columns: Collection[str] | None) -> Iterator[pa.RecordBatch]:
     declared = parquet.metadata.row_group(group).num_rows
-    names = [parquet.schema_arrow.names[index] for index in chosen(parquet.schema_arrow, columns)]
+    schema = parquet.schema_arrow  # made anew whenever it is asked for
+    names = [schema.names[index] for index in chosen(schema, columns)]
     found = 0
     for batch in parquet.iter_batches(_rows_a_batch(parquet, group), [group], names, use_threads=False):
         found += batch.num_rows

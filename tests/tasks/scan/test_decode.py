@@ -321,3 +321,12 @@ def test_other_pixels_sizes_and_opacities_have_other_digests() -> None:
 
 def test_pixels_are_hashed_only_where_it_is_asked_for() -> None:
     assert read(encode(picture(1), "PNG")).pixels_xxh3 is None
+
+
+def test_a_png_whose_pixels_have_another_checksum_than_it_says_is_refused() -> None:
+    for data in (encode(picture(1), "PNG"), encode(picture(1).quantize(16), "PNG")):
+        at = data.rindex(b"IEND") - 8  # the last IDAT chunk's checksum
+        defect = refusal(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        assert defect.reason is Reason.IMAGE_UNDECODABLE
+        assert str(defect) == "PNG: SyntaxError: broken PNG file (wrong checksum in IDAT)"
+        assert defect.size == (256, 256)

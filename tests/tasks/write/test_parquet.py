@@ -29,7 +29,7 @@ def test_files_have_a_page_index_pages_cut_by_content_and_small_row_groups(tmp_p
 
 @pytest.mark.slow
 def test_rows_that_two_subsets_share_are_stored_as_the_same_bytes(tmp_path: Path) -> None:
-    """Content-defined chunking: a row less at the start moves the rest, and most pages stay what they were."""
+    """A row less at the start moves the rest, which storage that cuts files by content has already."""
     rows = [pair(seed, image=encode(picture(seed, size=(512, 512)), "PNG")) for seed in range(60)]
     source = write_tree(tmp_path / "source", rows, 1)
     pages = []

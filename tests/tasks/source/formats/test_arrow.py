@@ -204,3 +204,36 @@ def test_a_fault_that_may_pass_is_no_damage(fault: OSError) -> None:
     file.fault = fault
     with pytest.raises(type(fault)):
         list(arrow.read_batches(pa.PythonFile(file, "r"), None))
+
+
+@FORMATS
+def test_rows_are_found_where_they_lie_and_are_views_of_the_file(make: Make) -> None:
+    table = _table()
+    data = pa.py_buffer(_bytes(make, table))
+    file = pa.BufferReader(data)
+    assert arrow.locate(file, 11).starts.tolist() == [0, 10, 20]
+    located = arrow.locate(file, 30)
+    assert located.starts.tolist() == [0, 10, 20, 30]
+    for start, offset in reversed(list(zip(located.starts[:-1].tolist(), located.offsets.tolist(), strict=True))):
+        batch = arrow.read_at(file, offset, table.schema)
+        assert pa.Table.from_batches([batch]).equals(table.slice(start, 10))
+        for buffer in batch.column(1).buffers()[1:]:
+            assert data.address < buffer.address < data.address + data.size
+    with pytest.raises(ShardUnreadable, match="no row 30; found 30 rows"):
+        arrow.locate(file, 31)
+
+
+@FORMATS
+def test_rows_that_have_to_be_decoded_lie_nowhere(make: Make) -> None:
+    table = _table()
+    assert arrow.locate(pa.BufferReader(_bytes(make, table, compression="zstd")), 30) is None
+    encoded = table.append_column("kind", pa.array(["port"] * 30).dictionary_encode())
+    assert arrow.locate(pa.BufferReader(_bytes(make, encoded)), 30) is None
+
+
+def test_a_batch_whose_offsets_lie_is_not_located() -> None:
+    data = bytearray(_bytes(pa.ipc.new_stream, pa.table({"caption": ["abc", "defg", "hi", "jklm"]}), rows=2))
+    data[data.index(b"".join(n.to_bytes(4, "little") for n in (0, 2, 6))) + 4] = 99
+    assert arrow.locate(pa.BufferReader(bytes(data)), 2).starts.tolist() == [0, 2]
+    with pytest.raises(ShardUnreadable, match=r"(?i)offset"):
+        arrow.locate(pa.BufferReader(bytes(data)), 3)
