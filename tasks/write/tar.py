@@ -41,9 +41,7 @@ class TarFile:
                 self._add(f"{key}.txt", str(row[self._caption] or "").encode())
 
     def _add(self, name: str, data: memoryview | bytes) -> None:
-        member = tarfile.TarInfo(name)
-        member.size = len(data)
-        self._file.write(member.tobuf(tarfile.GNU_FORMAT))  # TarFile.addfile takes four times as long
+        self._file.write(member_header(name, len(data)))
         self._file.write(data)
         self._file.write(bytes(-len(data) % tarfile.BLOCKSIZE))
 
@@ -52,6 +50,22 @@ class TarFile:
         self._file.write(bytes(2 * tarfile.BLOCKSIZE))
         self._file.write(bytes(-self._file.tell() % tarfile.RECORDSIZE))
         self._file.close()
+
+
+_HEADER = tarfile.TarInfo().tobuf(tarfile.GNU_FORMAT)
+_SUM = sum(_HEADER[:148]) + sum(_HEADER[156:]) + 8 * ord(" ")
+
+
+def member_header(name: str, size: int) -> bytes:
+    """Return the header of a file in a tar, as :class:`tarfile.TarInfo` makes it in ten times the time.
+
+    Args:
+        name: at most 100 ASCII characters.
+        size: less than 8 GiB [bytes].
+    """
+    told, length = name.encode("ascii"), b"%011o" % size
+    checksum = b"%06o\0 " % (_SUM + sum(told) + sum(length) - 11 * ord("0"))
+    return b"".join((told.ljust(100, b"\0"), _HEADER[100:124], length, _HEADER[135:148], checksum, _HEADER[156:]))
 
 
 def _plain(value: Any) -> str:

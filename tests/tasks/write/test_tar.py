@@ -1,4 +1,5 @@
 import json
+import string
 import tarfile
 from pathlib import Path
 
@@ -6,11 +7,14 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import webdataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pairs import encode, pair, picture, publish_one, recipe_for, scan_all, write_tree
 
 from schemas.recipe import Recipe
 from tasks.source.listing import shards_of
 from tasks.source.read import read_batches
+from tasks.write.tar import member_header
 
 
 def packed(tmp_path: Path, *, alike: bool = False) -> tuple[Recipe, Path]:
@@ -69,3 +73,11 @@ def test_it_is_a_source_again_and_the_same_bytes_each_time(tmp_path: Path) -> No
     index = pq.read_table(folder / "index.parquet")
     assert signals["sha256"].to_pylist() == index["sha256"].to_pylist()
     assert signals["z"].to_pylist() == index["z"].to_pylist()
+
+
+@given(st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=100), st.integers(0, 2**33 - 1))
+@settings(max_examples=200, deadline=None)
+def test_a_member_s_header_is_the_one_that_the_standard_library_makes(name: str, size: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    assert member_header(name, size) == member.tobuf(tarfile.GNU_FORMAT)
