@@ -16,9 +16,22 @@ from tasks.source.shards import shard_size
 
 
 def plan_disks(
-    recipe: Recipe, sources: Sequence[SourcePlan], subsets: Sequence[SubsetPlan], *, exact: bool
+    recipe: Recipe,
+    sources: Sequence[SourcePlan],
+    subsets: Sequence[SubsetPlan],
+    *,
+    exact: bool,
+    laid_aside: bool,
 ) -> tuple[DiskPlan, ...]:
-    """Return the disks of this machine that a run puts much on, and how much, if that is known."""
+    """Return the disks of this machine that a run puts much on, and how much, if that is known.
+
+    Args:
+        recipe: the recipe.
+        sources: what is read of its sources.
+        subsets: what becomes of its subsets.
+        exact: whether that is all that a run would know.
+        laid_aside: whether rows of the source are copied before they are written in random order.
+    """
     disks = []
     outcomes = [plan.outcome for plan in subsets if plan.outcome and plan.place not in ("unchanged", "kept")]
     if is_local(recipe.output.dir):
@@ -30,7 +43,7 @@ def plan_disks(
     )
     if fetched:
         disks.append(_disk(aside / "fetched", "fetched shards", min(fetched, recipe.engine.fetched_bytes)))
-    if recipe.output.shuffle_seed is not None and recipe.output.mode == "data":
+    if laid_aside and recipe.output.shuffle_seed is not None and recipe.output.mode == "data":
         most = max((outcome.estimated_bytes for outcome in outcomes), default=0) if exact else None
         disks.append(_disk(aside / "laid-aside", "rows on their way into random order", most))
     return tuple(disks)

@@ -16,6 +16,7 @@ from tasks.planning.known import Known, describe_source, look_up
 from tasks.planning.subsets import plan_subset
 from tasks.select.basis import Basis
 from tasks.source.preflight import refuse_other_columns
+from tasks.source.read import may_lie_in_place
 from tasks.source.shards import Shard, SourceError
 from tasks.write.schema import data_schema
 
@@ -51,7 +52,9 @@ def plan_run(recipe: Recipe, *, search: bool = False) -> Plan:
         target = cache(partial(data_schema, source.scan, text=recipe.output.text is not None))
         basis = None if found.report is None else Basis(elsewhere, source.scan, found.report)
         subsets = [plan_subset(recipe, subset, source, basis, target, exact=not estimate) for subset in recipe.subsets]
-    disks = plan_disks(recipe, sources, [subset.plan for subset in subsets], exact=not estimate)
+    laid_aside = not all(map(may_lie_in_place, source.shards))
+    plans = [subset.plan for subset in subsets]
+    disks = plan_disks(recipe, sources, plans, exact=not estimate, laid_aside=laid_aside)
     problems += [*found.problems, *(line for subset in subsets for line in subset.problems)]
     problems += lacks_of_room(recipe, everything, disks)
     return Plan(

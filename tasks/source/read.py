@@ -126,6 +126,11 @@ def _take(batch: pa.RecordBatch, rows: NDArray[np.int64]) -> pa.Table:
     return pa.Table.from_batches([batch.slice(int(run[0]), len(run)) for run in runs])
 
 
+def may_lie_in_place(shard: Shard) -> bool:
+    """Return whether rows of ``shard`` can be had one by one where they lie, unless its batches are compressed."""
+    return shard.remote is None and shard.format == "arrow"
+
+
 def locate_rows(shard: Shard, rows: int) -> Located | None:
     """Return where the first ``rows`` rows of ``shard`` lie, for :class:`RowsInPlace`.
 
@@ -135,7 +140,7 @@ def locate_rows(shard: Shard, rows: int) -> Located | None:
     Raises:
         ShardUnreadable: as :func:`read_batches`, and if the shard has fewer rows.
     """
-    if shard.remote is not None or shard.format != "arrow":
+    if not may_lie_in_place(shard):
         return None
     with _told_of(shard), open_shard(shard) as (file, _):
         return arrow.locate(file, rows)

@@ -21,7 +21,6 @@ from runs import (
     kill,
     large_recipe,
     large_source,
-    latest,
     signals,
     start,
     wait_until,
@@ -121,10 +120,8 @@ def test_the_disk_of_the_workspace_is_full(
     assert "No space left on device" in output
     assert "Traceback" not in output
     (small_disk / "others").write_bytes(b"")
-    # Rows on their way into random order do not fit: it is an image less than half of what they take.
-    recipe = large_recipe(large, tmp_path, workspace=small_disk / "workspace", output={"shuffle_seed": None})
-    output = ended(start(recipe, tmp_path))
-    assert verify(latest(tmp_path)).sound
+    ended(start(recipe, tmp_path))
+    assert published_files(tmp_path / "subsets") == undisturbed
     assert half_written(small_disk) == []
 
 

@@ -8,6 +8,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pairs import published_files
 from runs import (
@@ -25,6 +27,9 @@ from runs import (
 )
 
 from flows.curate import curate
+from schemas.source import FileSource
+from tasks.source.listing import list_shards
+from tasks.source.read import read_batches
 from tasks.verify.subset import verify
 
 MOMENTS = 20
@@ -82,12 +87,19 @@ def test_killed_in_the_middle_of_the_write(large: Path, tmp_path: Path, undistur
 
 
 def test_killed_while_rows_are_laid_aside(large: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
-    run = begin(large, tmp_path)
+    source = tmp_path / "parquet"  # whose rows cannot be drawn from where they lie
+    source.mkdir()
+    for shard in list_shards(FileSource(path=str(large), name="large")):
+        pq.write_table(pa.Table.from_batches(read_batches(shard)), source / f"{shard.path.stem}.parquet")
+    run = begin(source, tmp_path)
     wait_until(lambda: len(list(tmp_path.glob("workspace/laid-aside/*/*/[!.]*.arrow"))) >= 2, run)
     kill(run)
     assert not (tmp_path / "subsets" / "clean").exists()
-    ended(begin(large, tmp_path))
-    assert published_files(tmp_path / "subsets") == undisturbed
+    ended(begin(source, tmp_path))
+    published, expected = published_files(tmp_path / "subsets"), undisturbed
+    data = {name for name in expected if name.endswith(".parquet")}
+    assert data == {name for name in published if name.endswith(".parquet")}
+    assert all(published[name] == expected[name] for name in data if "/data/" in name)
     assert not list(tmp_path.glob("workspace/laid-aside/*"))
 
 
