@@ -3,7 +3,7 @@
 Shards of pictures of Git-10M's size (random bytes: nothing is decoded) are written as a subset of nine rows in ten, by
 worker processes as the flow does, every image and every file hashed; then what was written is copied by `cp`. Both end
 with `sync`, which the write stage does for each file. In turn, several times in one run; the median of the ratios is
-the figure to quote.
+the figure to quote, and where others are at work the processor time of a byte.
 
     python -m benchmarks.write --rows 60000 --workers 2
 """
@@ -11,14 +11,16 @@ the figure to quote.
 import argparse
 import hashlib
 import json
+import resource
 import shutil
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple, ParamSpec
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +34,8 @@ from tasks.write.copy import copy_rows
 from tasks.write.plan import FilePlan, ShardRows
 from tasks.write.schema import DataSchema
 from tasks.write.shuffle import lay_aside, merge_parts
+
+_P = ParamSpec("_P")
 
 IMAGE_BYTES = 36_000
 LAYOUT = {"image": "image", "img_name": "img_name", "img_quality_score": "img_quality_score", "caption": "caption"}
@@ -103,27 +107,49 @@ def plan(shards: Sequence[Shard], digests: Sequence[pa.Array], *, shuffled: bool
     return plans
 
 
-def write(pool: Workers, plans: Sequence[FilePlan], target: DataSchema, out: Path, output: Output) -> float:
-    """Write the data files as the flow does, a thread for each worker process; return seconds."""
+class Cost(NamedTuple):
+    """What a side takes."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def processor_s(function: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> float:
+    """Call ``function``, and return how long the processor worked for it [s]."""
+    begin = time.process_time()
+    function(*args, **kwargs)
+    return time.process_time() - begin
+
+
+def write(pool: Workers, plans: Sequence[FilePlan], target: DataSchema, out: Path, output: Output) -> Cost:
+    """Write the data files as the flow does, a thread for each worker process."""
     begin = time.perf_counter()
-    aside = None
+    aside = UPath(out / "aside") if output.shuffle_seed is not None else None
+
+    def lay(part: ShardRows) -> float:
+        return pool.run(processor_s, lay_aside, part, target, aside)
+
+    def write_file(plan: FilePlan) -> float:
+        return pool.run(processor_s, copy_rows, plan, target, UPath(out / plan.path), output, aside)
+
     with ThreadPoolExecutor(pool.count) as threads:
-        if output.shuffle_seed is not None:
-            aside = UPath(out / "aside")
-            list(threads.map(lambda part: pool.run(lay_aside, part, target, aside), merge_parts(plans)))
-        list(threads.map(lambda p: pool.run(copy_rows, p, target, UPath(out / p.path), output, aside), plans))
+        cpu_s = sum(threads.map(lay, merge_parts(plans))) if aside is not None else 0
+        cpu_s += sum(threads.map(write_file, plans))
     if aside is not None:
         shutil.rmtree(str(aside))
     subprocess.run(["sync", "-f", str(out)], check=True)
-    return time.perf_counter() - begin
+    return Cost(time.perf_counter() - begin, cpu_s)
 
 
-def copy(source: Path, target: Path) -> float:
-    """Copy what was written with `cp`; return seconds."""
+def copy(source: Path, target: Path) -> Cost:
+    """Copy what was written with `cp`."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.perf_counter()
     subprocess.run(["cp", "-r", str(source), str(target)], check=True)
     subprocess.run(["sync", "-f", str(target)], check=True)
-    return time.perf_counter() - begin
+    wall_s = time.perf_counter() - begin
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Cost(wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def main() -> None:
@@ -136,7 +162,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to work; default: the temporary folder")
     options = parser.parse_args()
     forms = {"parquet": {}, "parquet, shuffled": {"shuffle_seed": 0}, "webdataset": {"format": "webdataset"}}
-    found: dict[str, list[tuple[float, float, float]]] = {form: [] for form in forms}
+    found: dict[str, list[tuple[Cost, Cost, int]]] = {form: [] for form in forms}
     with tempfile.TemporaryDirectory(dir=options.folder) as folder, workers(options.workers) as pool:
         home = Path(folder)
         shards, digests, target = write_shards(home, options.rows, options.shards)
@@ -145,21 +171,23 @@ def main() -> None:
                 output = Output.model_validate({"dir": home} | settings)
                 plans = plan(shards, digests, shuffled="shuffle_seed" in settings)
                 (home / "out").mkdir()
-                seconds = write(pool, plans, target, home / "out", output)
+                wrote = write(pool, plans, target, home / "out", output)
                 size = sum(path.stat().st_size for path in (home / "out").rglob("*") if path.is_file())
-                found[form].append((seconds, copy(home / "out", home / "copy"), size))
+                found[form].append((wrote, copy(home / "out", home / "copy"), size))
                 for made in ("out", "copy"):
                     shutil.rmtree(home / made)
+                subprocess.run(["sync", "-f", str(home)], check=True)  # what is removed costs neither side
     print(f"{options.rows:,} rows, {options.shards} shards, {options.workers} workers, {options.rounds} rounds")
-    print("| form | GB | write, MB/s | cp, MB/s | write / cp, median | least | most |")
+    print("| form | GB | write, MB/s | cp, MB/s | write / cp, median (least, most) | write, CPU ns a byte | cp |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for form, rounds in found.items():
-        ratios = [copied / wrote for wrote, copied, _ in rounds]
-        speeds = [statistics.median(size / seconds[at] / 1e6 for *seconds, size in rounds) for at in (0, 1)]
-        size = rounds[0][2] / 1e9
-        numbers = (f"{speed:,.0f}" for speed in speeds)
-        ends = (f"{ratio:.2f}" for ratio in (statistics.median(ratios), min(ratios), max(ratios)))
-        print(f"| {form} | {size:.2f} | {' | '.join(numbers)} | {' | '.join(ends)} |")
+        size = rounds[0][2]
+        ratios = [copied.wall_s / wrote.wall_s for wrote, copied, _ in rounds]
+        sides = [[costs[side] for costs in rounds] for side in (0, 1)]
+        speeds = " | ".join(f"{statistics.median(size / cost.wall_s / 1e6 for cost in side):,.0f}" for side in sides)
+        told = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}, {max(ratios):.2f})"
+        cpu = " | ".join(f"{statistics.median(cost.cpu_s / size * 1e9 for cost in side):.1f}" for side in sides)
+        print(f"| {form} | {size / 1e9:.2f} | {speeds} | {told} | {cpu} |")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from tasks.write.rows import Rows, SourceChanged, as_written, check_images, read
 from tasks.write.schema import DataSchema
 
 _MOST_ROWS = 4_096  # drawn at a time
-_DRAWN_BYTES = 2**24
+_DRAWN_BYTES = 2**22
 
 
 def clear_aside(folder: UPath, subset: str) -> None:
@@ -79,7 +79,7 @@ def lay_aside(part: ShardRows, target: DataSchema, folder: UPath) -> None:
 
 
 def draw_rows(plan: FilePlan, folder: UPath, target: DataSchema) -> Iterator[Rows]:
-    """Yield the rows of ``plan``, laid aside in ``folder``, in the file's order, some 16 MiB at a time.
+    """Yield the rows of ``plan``, laid aside in ``folder``, in the file's order, some 4 MiB at a time.
 
     Raises:
         SourceChanged: if a row cannot be read, or its image is not the one that was scanned: then nothing that was laid
