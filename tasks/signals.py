@@ -30,7 +30,7 @@ class Kept:
     """Pieces of columns that stay in memory to be read again, as many as :data:`KEPT_BYTES` hold."""
 
     def __init__(self) -> None:
-        self._columns: dict[tuple[int, str], pa.ChunkedArray] = {}  # by the first row of the piece, and name
+        self._columns: dict[tuple[int, str], pa.Table] = {}  # one column each, by the first row of the piece, and name
         self._room = KEPT_BYTES
         self._lock = threading.Lock()
 
@@ -40,13 +40,15 @@ class Kept:
             found = {name: self._columns[first, name] for name in columns if (first, name) in self._columns}
         missing = [name for name in columns if name not in found]
         if missing:
-            found |= zip(missing, read(missing).columns, strict=True)
+            table = read(missing)
+            found |= {name: table.select([name]) for name in missing}
             with self._lock:
                 for name in missing:
                     if (first, name) not in self._columns and found[name].nbytes <= self._room:
                         self._columns[first, name] = found[name]
                         self._room -= found[name].nbytes
-        return pa.table([found[name] for name in columns], list(columns))
+        schema = pa.schema([found[name].field(0) for name in columns])  # which says what is never null
+        return pa.table([found[name].column(0) for name in columns], schema=schema)
 
 
 def load_signals(scan: ScanReport, columns: Sequence[str], kept: Kept | None = None) -> pa.Table:

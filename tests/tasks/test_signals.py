@@ -74,3 +74,5 @@ def test_what_is_kept_is_not_read_again(
     read.clear()
     assert load_signals(scan, ["format", "byte_length"], kept)["byte_length"].equals(first["byte_length"])
     assert sum(read) == read_again
+    both = ["format", "byte_length"]
+    assert load_signals(scan, both, kept).schema.equals(load_signals(scan, both).schema)  # also what is never null
