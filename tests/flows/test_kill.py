@@ -8,6 +8,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pairs import published_files
 from runs import (
@@ -81,14 +83,20 @@ def test_killed_in_the_middle_of_the_write(large: Path, tmp_path: Path, undistur
     assert verify(latest(tmp_path)).sound
 
 
-def test_killed_while_rows_are_laid_aside(large: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
-    run = begin(large, tmp_path)
-    wait_until(lambda: len(list(tmp_path.glob("workspace/laid-aside/*/*/[!.]*.arrow"))) >= 2, run)
+def test_killed_while_rows_are_laid_aside(large: Path, tmp_path: Path, prefect_server: None) -> None:
+    source = tmp_path / "parquet"  # whose rows cannot be drawn from where they lie
+    source.mkdir()
+    for number, shard in enumerate(sorted(large.glob("train/*.arrow"))):
+        with pa.memory_map(str(shard)) as file:
+            pq.write_table(pa.ipc.open_stream(file).read_all(), source / f"{number:02d}.parquet")
+    ended(begin(source, tmp_path / "undisturbed"))
+    run = begin(source, tmp_path / "killed")
+    wait_until(lambda: len(list(tmp_path.glob("killed/workspace/laid-aside/*/*/[!.]*.arrow"))) >= 2, run)
     kill(run)
-    assert not (tmp_path / "subsets" / "clean").exists()
-    ended(begin(large, tmp_path))
-    assert published_files(tmp_path / "subsets") == undisturbed
-    assert not list(tmp_path.glob("workspace/laid-aside/*"))
+    assert not (tmp_path / "killed" / "subsets" / "clean").exists()
+    ended(begin(source, tmp_path / "killed"))
+    assert published_files(tmp_path / "killed" / "subsets") == published_files(tmp_path / "undisturbed" / "subsets")
+    assert not list(tmp_path.glob("*/workspace/laid-aside/*"))
 
 
 def test_killed_at_random_moments(large: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
