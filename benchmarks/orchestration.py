@@ -1,9 +1,9 @@
 """What Prefect costs a run: the flow `curate` against the same functions called as functions, in turn, in one run.
 
-The demo's tiles with repeats in 200 shards, scanned, deduplicated, selected and written afresh: by the flow, each shard
-in a task run of its own, where a real run has several in one; and by the functions that its tasks call, in as many
-threads and the same pool of worker processes. Both start their workers within the clock; Prefect's server and imports
-are there before. CPU seconds are those of this process, its workers, and Prefect's server.
+The demo's tiles with repeats in 200 shards, scanned, deduplicated, selected and written afresh: by the flow, with a
+task run for each shard; by the flow as it is, which has several shards in one; and by the functions that its tasks
+call, in as many threads and the same pool of worker processes. All start their workers within the clock; Prefect's
+server and imports are there before. CPU seconds are those of this process, its workers, and Prefect's server.
 
     python -m benchmarks.orchestration --rows 200000
 """
@@ -114,6 +114,12 @@ def cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in ours) + ticks / os.sysconf("SC_CLK_TCK")
 
 
+def in_runs_of_one(recipe: Recipe) -> None:
+    """Run ``curate`` with a task run for each shard and file."""
+    with patch.object(grouping, "_GROUP_BYTES", 1):
+        curate(recipe)
+
+
 def timed(run: Callable[[Recipe], object], source: FileSource, home: Path, count: int) -> tuple[float, float]:
     """Return seconds and CPU seconds of a run that does everything afresh."""
     begin, cpu = time.perf_counter(), cpu_seconds()
@@ -121,6 +127,9 @@ def timed(run: Callable[[Recipe], object], source: FileSource, home: Path, count
     took = time.perf_counter() - begin, cpu_seconds() - cpu
     shutil.rmtree(home)
     return took
+
+
+RUNS = {"functions": in_functions, "flow, a task run a shard": in_runs_of_one, "flow": curate}
 
 
 @flow(persist_result=False)
@@ -137,26 +146,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     nothing()
-    with tempfile.TemporaryDirectory() as folder, patch.object(grouping, "_GROUP_BYTES", 1):
+    with tempfile.TemporaryDirectory() as folder:
         source = repeated(Path(folder), options.rows, options.shards)
         timed(in_functions, source, Path(folder) / "run", options.workers)  # imports what both need
-        runs = {"flow": curate, "functions": in_functions}
-        took: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+        took: dict[str, list[tuple[float, float]]] = {name: [] for name in RUNS}
         for _ in range(options.rounds):
-            for name, run in runs.items():
+            for name, run in RUNS.items():
                 took[name].append(timed(run, source, Path(folder) / "run", options.workers))
     print(f"{options.rows:,} rows in {options.shards} shards, {options.workers} workers, {options.rounds} rounds")
-    print("| run | s, median (least, most) | CPU s, median (least, most) |")
-    print("|---|---:|---:|")
+    print("| run | s | CPU s | s / functions | CPU s / functions | more for each shard [CPU ms] |")
+    print("|---|---:|---:|---:|---:|---:|")
     for name, times in took.items():
-        spread = [(statistics.median(part), min(part), max(part)) for part in zip(*times, strict=True)]
-        figures = [f"{median:.1f} ({least:.1f}, {most:.1f})" for median, least, most in spread]
-        print(f"| {name} | {' | '.join(figures)} |")
-    for part, unit in enumerate(("seconds", "CPU seconds")):
-        pairs = [(one[part], other[part]) for one, other in zip(*took.values(), strict=True)]
-        ratio = statistics.median(one / other for one, other in pairs)
-        more_ms = statistics.median(one - other for one, other in pairs) / options.shards * 1000
-        print(f"flow / functions, {unit}: {ratio:.3f}; {more_ms:.0f} ms more for each shard")
+        seconds, cpu = (statistics.median(part) for part in zip(*times, strict=True))
+        pairs = list(zip(times, took["functions"], strict=True))
+        slower, dearer = (statistics.median(one[part] / other[part] for one, other in pairs) for part in (0, 1))
+        more_ms = statistics.median(one[1] - other[1] for one, other in pairs) / options.shards * 1000
+        print(f"| {name} | {seconds:.1f} | {cpu:.1f} | {slower:.2f} | {dearer:.2f} | {more_ms:.0f} |")
 
 
 if __name__ == "__main__":
