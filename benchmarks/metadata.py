@@ -11,25 +11,19 @@ seconds.
 import argparse
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from upath import UPath
 
-from schemas.recipe import ScanSettings
-from schemas.reports import ShardReport
+from benchmarks.scan import scan_afresh, timed
 from schemas.tables import FACT_COLUMNS
-from tasks.scan.shard import scan_shard
 from tasks.source.columns import IMAGE_TYPE
 from tasks.source.shards import Shard
 from tasks.tiles import nominal_resolution
-from tasks.workers import Workers, workers
+from tasks.workers import workers
 
 _IMAGE_BYTES = 2_000
 _WORDS = [f"{kind} {place}" for kind in ("aerial", "dense", "rural") for place in ("view", "forest", "road", "harbour")]
@@ -80,9 +74,8 @@ def write_shards(folder: Path, shards: int, rows: int, form: str) -> list[Shard]
     return made
 
 
-def read_columns(shard: Shard) -> tuple[int, float]:
-    """Read the facts of ``shard`` into memory with pyarrow; return the rows, and processor seconds."""
-    begin = time.process_time()
+def read_columns(shard: Shard) -> int:
+    """Read the facts of ``shard`` into memory with pyarrow; return the rows."""
     if shard.format == "parquet":
         table = pq.read_table(shard.path, columns=list(FACT_COLUMNS), memory_map=True, use_threads=False)
     else:
@@ -92,27 +85,7 @@ def read_columns(shard: Shard) -> tuple[int, float]:
             file.seek(0)
             table = pa.ipc.open_stream(file, options=options).read_all()
             table = table.combine_chunks()  # or nothing would be read yet
-    return len(table), time.process_time() - begin
-
-
-def scan_afresh(shard: Shard, workspace: Path) -> tuple[int, float]:
-    """Scan ``shard`` without images into ``workspace``, which must not know it; return as :func:`read_columns`."""
-    begin = time.process_time()
-    report = scan_shard(shard, ScanSettings(images=False), {}, UPath(workspace))
-    assert isinstance(report, ShardReport)
-    assert not report.reused
-    return report.rows, time.process_time() - begin
-
-
-def timed(
-    pool: Workers, function: Callable[[Shard], tuple[int, float]], shards: Sequence[Shard]
-) -> tuple[float, float]:
-    """Run ``function`` on all shards as the flow does; return rows/s, and rows per processor second."""
-    begin = time.perf_counter()
-    with ThreadPoolExecutor(pool.count) as threads:
-        found = list(threads.map(lambda shard: pool.run(function, shard), shards))
-    rows = sum(rows for rows, _ in found)
-    return rows / (time.perf_counter() - begin), rows / sum(seconds for _, seconds in found)
+    return len(table)
 
 
 def main() -> None:
@@ -129,12 +102,13 @@ def main() -> None:
         home = Path(folder)
         for form in ("parquet", "arrow"):
             shards = write_shards(home / form, options.shards, options.rows, form)
-            timed(pool, read_columns, shards)  # warms processes and page cache
-            timed(pool, partial(scan_afresh, workspace=home / f"{form}-first"), shards)
+            timed(pool, pool.count, read_columns, shards)  # warms processes and page cache
+            timed(pool, pool.count, partial(scan_afresh, workspace=home / f"{form}-first", images=False), shards)
             rounds = []
             for number in range(options.rounds):
-                scan = partial(scan_afresh, workspace=home / f"{form}-{number}")
-                rounds.append((timed(pool, read_columns, shards), timed(pool, scan, shards)))
+                scan = partial(scan_afresh, workspace=home / f"{form}-{number}", images=False)
+                both = (timed(pool, pool.count, side, shards) for side in (read_columns, scan))
+                rounds.append([(run.rows / run.seconds, run.rows / run.cpu_seconds) for run in both])
             speeds = [statistics.median(found[side][0] for found in rounds) for side in (0, 1)]
             wall, cpu = ([found[1][at] / found[0][at] for found in rounds] for at in (0, 1))
             told = f"{statistics.median(wall):.3f} ({min(wall):.3f}, {max(wall):.3f}) | {statistics.median(cpu):.3f}"

@@ -23,7 +23,7 @@ from functools import partial
 from importlib import import_module
 from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import simplejpeg
@@ -42,6 +42,9 @@ from tasks.source.listing import list_shards
 from tasks.source.read import read_batches
 from tasks.source.shards import Shard
 from tasks.workers import Pool, SameProcess, workers
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 OURS = "our own decoder"
 TILE = 256  # side of a picture [pixels]
@@ -93,9 +96,9 @@ def bare_shard(shard: Shard, decoder: Callable[[memoryview], Any]) -> int:
     return rows
 
 
-def scan_afresh(shard: Shard, workspace: Path) -> int:
+def scan_afresh(shard: Shard, workspace: Path, *, images: bool = True) -> int:
     """Scan ``shard`` into ``workspace``, which must not know it; return the rows."""
-    report = scan_shard(shard, ScanSettings(), {}, UPath(workspace))
+    report = scan_shard(shard, ScanSettings(images=images), {}, UPath(workspace))
     assert isinstance(report, ShardReport)
     assert not report.reused
     return report.rows
@@ -113,15 +116,16 @@ def timed(pool: Pool, count: int, function: Callable[[Shard], int], shards: Sequ
     """Run ``function`` on all shards as the flow does, from ``count`` threads, each of which waits for its worker."""
     begin, here = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(count) as threads:
-        found = list(threads.map(lambda shard: pool.run(_with_cpu_seconds, function, shard), shards))
+        found = list(threads.map(lambda shard: pool.run(with_cpu_seconds, function, shard), shards))
     seconds = time.perf_counter() - begin
     cpu = time.process_time() - here if isinstance(pool, SameProcess) else sum(cpu for _, cpu in found)
     return Timed(sum(rows for rows, _ in found), seconds, cpu)
 
 
-def _with_cpu_seconds(function: Callable[[Shard], int], shard: Shard) -> tuple[int, float]:
+def with_cpu_seconds(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> tuple[_T, float]:
+    """Return what ``function`` returns, and how long the processor worked for it in this process [s]."""
     begin = time.process_time()
-    return function(shard), time.process_time() - begin
+    return function(*args, **kwargs), time.process_time() - begin
 
 
 def repeated(directory: Path, rows: int, shards: int, format: str = "JPEG", folder: Path | None = None) -> FileSource:

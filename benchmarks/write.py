@@ -17,15 +17,16 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, ParamSpec
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from upath import UPath
 
+from benchmarks.scan import with_cpu_seconds
 from schemas.recipe import Output
 from tasks.source.columns import IMAGE_TYPE
 from tasks.source.shards import Shard
@@ -34,8 +35,6 @@ from tasks.write.copy import copy_rows
 from tasks.write.plan import FilePlan, ShardRows
 from tasks.write.schema import DataSchema
 from tasks.write.shuffle import lay_aside, merge_parts
-
-_P = ParamSpec("_P")
 
 IMAGE_BYTES = 36_000
 LAYOUT = {"image": "image", "img_name": "img_name", "img_quality_score": "img_quality_score", "caption": "caption"}
@@ -114,23 +113,16 @@ class Cost(NamedTuple):
     cpu_s: float
 
 
-def processor_s(function: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> float:
-    """Call ``function``, and return how long the processor worked for it [s]."""
-    begin = time.process_time()
-    function(*args, **kwargs)
-    return time.process_time() - begin
-
-
 def write(pool: Workers, plans: Sequence[FilePlan], target: DataSchema, out: Path, output: Output) -> Cost:
     """Write the data files as the flow does, a thread for each worker process."""
     begin = time.perf_counter()
     aside = UPath(out / "aside") if output.shuffle_seed is not None else None
 
     def lay(part: ShardRows) -> float:
-        return pool.run(processor_s, lay_aside, part, target, aside)
+        return pool.run(with_cpu_seconds, lay_aside, part, target, aside)[1]
 
     def write_file(plan: FilePlan) -> float:
-        return pool.run(processor_s, copy_rows, plan, target, UPath(out / plan.path), output, aside)
+        return pool.run(with_cpu_seconds, copy_rows, plan, target, UPath(out / plan.path), output, aside)[1]
 
     with ThreadPoolExecutor(pool.count) as threads:
         cpu_s = sum(threads.map(lay, merge_parts(plans))) if aside is not None else 0

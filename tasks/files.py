@@ -44,6 +44,11 @@ def read_parquet_metadata(path: UPath) -> pq.FileMetaData:
         return pq.read_metadata(file)
 
 
+def parquet_rows(path: UPath | None) -> int:
+    """Return how many rows a Parquet file has; no file has none."""
+    return 0 if path is None else int(read_parquet_metadata(path).num_rows)
+
+
 def is_parquet(path: UPath) -> bool:
     """Return whether ``path`` is there and has the footer of a Parquet file: one that is damaged is made again."""
     try:

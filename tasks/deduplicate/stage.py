@@ -8,7 +8,7 @@ from upath import UPath
 from schemas.recipe import Deduplication
 from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
 from tasks.deduplicate.known import known_duplicates, record_of
-from tasks.files import read_parquet_metadata
+from tasks.files import parquet_rows
 from tasks.options import STAGE
 from tasks.records import note
 
@@ -54,16 +54,12 @@ def find_duplicates(
         rows=scan.rows,
         hashed_rows=hashed_rows,
         pictures=distinct,
-        pairs=_rows(pairs),
+        pairs=parquet_rows(pairs),
         path=pairs,
         reused=reused,
-        contaminated_rows=_rows(contaminated),
+        contaminated_rows=parquet_rows(contaminated),
         contaminated=contaminated,
         references=tuple(references),
     )
     note(record_of(scan, references, settings, workspace), report, without={"references"})
     return report
-
-
-def _rows(path: UPath | None) -> int:
-    return 0 if path is None else int(read_parquet_metadata(path).num_rows)

@@ -10,7 +10,7 @@ from schemas.plan import DuplicatesPlan
 from schemas.recipe import Deduplication, Recipe
 from schemas.reports import DeduplicateReport, ReferenceReport
 from tasks.deduplicate.known import known_duplicates
-from tasks.files import is_local, read_parquet_metadata
+from tasks.files import is_local, parquet_rows
 from tasks.planning.known import Known
 
 
@@ -35,7 +35,7 @@ class Pairs(NamedTuple):
     @property
     def rows(self) -> int | None:
         """Rows of the file; None where nobody searched."""
-        return None if self.path is None or self.left_out else rows_of(self.path)
+        return None if self.path is None or self.left_out else parquet_rows(self.path)
 
 
 def find(recipe: Recipe, known: Known, references: Sequence[Known], folder: UPath, *, search: bool) -> Found:
@@ -68,11 +68,6 @@ def find(recipe: Recipe, known: Known, references: Sequence[Known], folder: UPat
         )  # fmt: skip
     plan = _plan(settings, near, contaminated, complete=known.complete)
     return Found(plan, report, near.left_out + contaminated.left_out, near.problems + contaminated.problems)
-
-
-def rows_of(path: UPath | None) -> int:
-    """Return how many rows a Parquet file has; no file has none."""
-    return 0 if path is None else int(read_parquet_metadata(path).num_rows)
 
 
 def _complete(known: Known, references: Sequence[Known]) -> bool:

@@ -14,8 +14,8 @@ from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
 from tasks.deduplicate.pairs import bring_pairs_up_to_date
 from tasks.deduplicate.pictures import Pictures, distinct_pictures
 from tasks.deduplicate.references import find_contaminated
-from tasks.files import read_parquet_metadata
-from tasks.planning.duplicates import Pairs, rows_of
+from tasks.files import parquet_rows, read_parquet_metadata
+from tasks.planning.duplicates import Pairs
 
 SEARCHED_ROWS = 2_000_000
 """Most rows that are searched for near-duplicates without being asked to: that takes some ten seconds."""
@@ -54,10 +54,10 @@ def search_pairs(
         rows=scan.rows,
         hashed_rows=pictures.rows,
         pictures=len(pictures.signature),
-        pairs=rows_of(near.path),
+        pairs=parquet_rows(near.path),
         path=near.path,
         reused=near.state == "reused",
-        contaminated_rows=rows_of(contaminated.path),
+        contaminated_rows=parquet_rows(contaminated.path),
         contaminated=contaminated.path,
         references=tuple(references),
     )

@@ -111,7 +111,7 @@ def describe(luma: NDArray[np.uint8]) -> Descriptors:
     structure = np.empty(len(luma), np.float32)
     for start in range(0, len(luma), _SLAB):
         slab = slice(start, start + _SLAB)
-        coefficients = _BASIS @ (_halved(luma[slab]) @ _BASIS.T)  # exact: below 2**45
+        coefficients = _BASIS @ (_halved(np.ascontiguousarray(luma[slab])) @ _BASIS.T)  # exact: below 2**45
         numbers[slab], structure[slab] = _normalised(np.rint(coefficients * _WEIGHTS))
     plain = structure < LEAST_STRUCTURE
     numbers[plain] = 0

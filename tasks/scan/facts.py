@@ -11,7 +11,7 @@ from schemas.captions import SUSPECT_OPENINGS
 from schemas.reasons import Reason
 from schemas.row import MAX_ZOOM, TILE_PATTERN, breaches
 from tasks import tiles
-from tasks.scan.texts import Captions, read_captions, text_hashes
+from tasks.scan.texts import Captions, filled, read_captions, text_hashes
 from tasks.source.columns import FactColumns, Layout, facts
 
 
@@ -90,13 +90,13 @@ def _locate(read: FactColumns, rows: int) -> _Tiles:
     location = _column(read, "Google_location", rows, pa.string())
     written = pc.if_else(pc.match_substring_regex(location, TILE_PATTERN), location, None)
     parts = pc.split_pattern(pc.fill_null(written, "0_0_0"), "_")
-    z, x, y = (_numpy(pc.cast(pc.list_element(parts, i), pa.int64()), 0) for i in range(3))
+    z, x, y = (filled(pc.cast(pc.list_element(parts, i), pa.int64()), 0) for i in range(3))
     within = (z <= MAX_ZOOM) & (np.maximum(x, y) < np.left_shift(np.int64(1), np.minimum(z, MAX_ZOOM)))
-    placed = within & _numpy(pc.is_valid(written), False)
+    placed = within & filled(pc.is_valid(written), False)
     z, x, y = (np.where(placed, part, 0) for part in (z, x, y))
     if read.level is None:
         return _Tiles(z, x, y, placed, placed)
-    level = _numpy(read.level, 0)  # 0 is no zoom level here: the picture is of a public data set
+    level = filled(read.level, 0)  # 0 is no zoom level here: the picture is of a public data set
     zoomed = (level > 0) & (level <= MAX_ZOOM)
     return _Tiles(np.where(zoomed, level, 0), x, y, placed, zoomed)
 
@@ -115,22 +115,22 @@ def _looks_wrong(read: FactColumns, captions: Captions, where: _Tiles) -> NDArra
     wrong[list(read.unread)] = True
     columns = read.columns
     if "img_name" in columns:
-        wrong |= _numpy(_blank(columns["img_name"]), True)
+        wrong |= filled(_blank(columns["img_name"]), True)
     if "img_quality_score" in columns:
-        wrong |= ~np.isfinite(_numpy(columns["img_quality_score"], np.nan))
+        wrong |= ~np.isfinite(filled(columns["img_quality_score"], np.nan))
     if "caption" in columns:
         wrong |= words == 0
         wrong |= captions.suspect
-        wrong |= _numpy(pc.match_substring_regex(columns["caption"], SUSPECT_OPENINGS, ignore_case=True), False)
+        wrong |= filled(pc.match_substring_regex(columns["caption"], SUSPECT_OPENINGS, ignore_case=True), False)
         if "caption_length" in columns:
-            wrong |= _numpy(pc.not_equal(columns["caption_length"], pa.array(words, pa.int64())), False)
+            wrong |= filled(pc.not_equal(columns["caption_length"], pa.array(words, pa.int64())), False)
     if "Google_location" in columns:
-        wrong |= ~where.placed & _numpy(columns["Google_location"].is_valid(), False)
+        wrong |= ~where.placed & filled(columns["Google_location"].is_valid(), False)
         if "resolution" in columns:
             nominal = pa.array(tiles.nominal_resolution(where.z))
-            wrong |= _numpy(pc.not_equal(columns["resolution"], nominal), False)
+            wrong |= filled(pc.not_equal(columns["resolution"], nominal), False)
     if read.level is not None:
-        wrong |= _numpy(read.level, 0) > MAX_ZOOM
+        wrong |= filled(read.level, 0) > MAX_ZOOM
     return wrong
 
 
@@ -139,7 +139,7 @@ def _breaches_of(read: FactColumns, wrong: NDArray[np.bool_]) -> dict[int, dict[
     found: dict[int, dict[Reason, str]] = {}
     columns = read.columns if read.level is None else read.columns | {"level": read.level}
     if "Google_location" in columns:  # a third of Git-10M has none, and nothing else that is wrong: it is asked once
-        unplaced = _numpy(columns["Google_location"].is_null(), False) & ~wrong
+        unplaced = filled(columns["Google_location"].is_null(), False) & ~wrong
         found = dict.fromkeys(np.flatnonzero(unplaced).tolist(), breaches({"Google_location": None}))
     rows = np.flatnonzero(wrong)
     suspects: list[dict[str, Any]] = pa.table(
@@ -149,8 +149,3 @@ def _breaches_of(read: FactColumns, wrong: NDArray[np.bool_]) -> dict[int, dict[
         if broken := breaches(suspect | read.unread.get(row, {})):
             found[row] = broken
     return found
-
-
-def _numpy(column: pa.Array, null: float | bool) -> NDArray[Any]:
-    values: NDArray[Any] = pc.fill_null(column, null).to_numpy(zero_copy_only=False)
-    return values

@@ -34,7 +34,7 @@ def read_captions(captions: pa.StringArray) -> Captions:
         others = np.flatnonzero(~plain)
         some = captions.take(pa.array(others))
         words[others], normalised = _split(some)
-        suspect[others] = _numpy(pc.match_substring_regex(some, SUSPECT_CHARACTERS), False)
+        suspect[others] = filled(pc.match_substring_regex(some, SUSPECT_CHARACTERS), False)
         texts = pc.replace_with_mask(texts, pa.array(~plain), normalised)
     return Captions(words, text_hashes(texts), suspect)
 
@@ -64,7 +64,7 @@ def _plain(texts: pa.StringArray) -> tuple[NDArray[np.bool_], NDArray[np.int32]]
     first, last = edges[:-1][plain], edges[1:][plain] - 1
     plain[plain] = ~(space[first] | space[last])
     plain[np.searchsorted(edges, np.flatnonzero(odd), "right") - 1] = False
-    plain &= _numpy(texts.is_valid(), False)
+    plain &= filled(texts.is_valid(), False)
     spaces = np.diff(np.searchsorted(np.flatnonzero(space), edges))
     return plain, np.where(plain, spaces + 1, 0).astype(np.int32)
 
@@ -73,10 +73,11 @@ def _split(texts: pa.StringArray) -> tuple[NDArray[np.int32], pa.StringArray]:
     """Return the words of each text, counted, and joined in lower case by single spaces; 0 and null for blank."""
     words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(texts))
     blank = pc.equal(pc.list_element(words, 0), "")  # splitting a blank text gives one empty word
-    count = _numpy(pc.if_else(blank, 0, pc.list_value_length(words)), 0).astype(np.int32)
+    count = filled(pc.if_else(blank, 0, pc.list_value_length(words)), 0).astype(np.int32)
     return count, pc.if_else(blank, None, pc.utf8_lower(pc.binary_join(words, " ")))
 
 
-def _numpy(column: pa.Array, null: float | bool) -> NDArray[Any]:
+def filled(column: pa.Array, null: float | bool) -> NDArray[Any]:
+    """Return the values of ``column``, with ``null`` in the place of nulls."""
     values: NDArray[Any] = pc.fill_null(column, null).to_numpy(zero_copy_only=False)
     return values

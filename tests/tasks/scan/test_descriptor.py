@@ -104,3 +104,10 @@ def test_structure_is_that_of_noise_for_ground_in_all_parts_and_less_where_groun
 
 def test_an_empty_batch_is_described() -> None:
     assert describe(np.empty((0, 64, 64), np.uint8)).descriptor.shape == (0, 256)
+
+
+def test_how_thumbnails_lie_in_memory_does_not_matter() -> None:
+    luma = np.stack([thumbnail(land(seed)) for seed in range(3)])
+    for turned in (luma.transpose(0, 2, 1), luma[:, ::-1, ::-1], np.asfortranarray(luma)):
+        for found, expected in zip(describe(turned), describe(turned.copy(order="C")), strict=True):
+            np.testing.assert_array_equal(found, expected)
