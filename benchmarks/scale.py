@@ -358,7 +358,7 @@ def _select(basis: Basis) -> Done:
 def _plan(recipe: Recipe) -> Done:
     plan = plan_run(recipe)
     assert not plan.problems
-    assert not plan.estimate
+    assert not plan.estimate, plan.estimate
     return Done(f"kept {', '.join(f'{one.outcome.kept:,}' for one in plan.subsets if one.outcome)}", ())
 
 
@@ -410,11 +410,11 @@ def measure(stage: str, options: argparse.Namespace) -> dict[str, Any]:
     return told | {"anonymous": anonymous / 1024, "peak": peak / 1024}
 
 
-def warm(folder: Path, radius: int) -> None:
-    """Have Numba compile what is measured, and keep it."""
+def warm(folder: Path, rows: int, radius: int) -> None:
+    """Have Numba compile what is measured, by the first of its rows, and keep it."""
     with tempfile.TemporaryDirectory(dir=folder) as home:
         (Path(home) / "signals").symlink_to(folder / "signals")
-        lay_out(Path(home), 2 * SHARD_ROWS, radius)
+        lay_out(Path(home), min(rows, 2 * SHARD_ROWS), radius)
         for stage in STAGES:
             run_stage(stage, Path(home), radius)
 
@@ -440,7 +440,7 @@ def main() -> None:
     count = make_all(options.dir, options.rows, options.radius)
     if options.stage is not None:
         return
-    warm(options.dir, options.radius)
+    warm(options.dir, options.rows, options.radius)
     print(f"{count * SHARD_ROWS:,} rows in {count:,} shards, radius {options.radius}\n", flush=True)
     print("| stage | s | CPU s | RssAnon, peak [MiB] | VmHWM [MiB] | made | XXH3-64 |")
     print("|---|---:|---:|---:|---:|---|---|")
