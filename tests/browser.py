@@ -84,7 +84,7 @@ class Browser:
         page = context.new_page()
         opened = Opened(page, self._thread)
         note = opened.problems.append
-        page.on("console", lambda told: note(f"{told.type}: {told.text}") if told.type in ("error", "warning") else None)
+        page.on("console", lambda told: told.type in ("error", "warning") and note(f"{told.type}: {told.text}"))
         page.on("pageerror", lambda error: note(f"uncaught: {error}"))
         page.on("requestfailed", lambda request: note(f"failed: {request.url}: {request.failure}"))
         page.on("response", lambda answer: note(f"{answer.status}: {answer.url}") if answer.status >= 400 else None)
