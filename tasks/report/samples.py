@@ -1,6 +1,7 @@
 """What the report shows: columns for its figures, and seeded samples of pictures read from the source."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from schemas.manifest import Manifest
 from schemas.reasons import Reason
 from schemas.reports import ScanReport
 from tasks.files import read_parquet
+from tasks.report.captions import count_phrases
 from tasks.report.groups import GROUPED, Draw, Merged, draw_groups, merged_rows, richest_pair, rows_of
 from tasks.report.notes import (
     NOTED_SIGNALS,
@@ -21,16 +23,21 @@ from tasks.report.notes import (
     rejected_note,
     score_note,
 )
-from tasks.report.page import Group, GroupSheet, Picture, ReportData, Sheet
+from tasks.report.page import Group, GroupSheet, ReportData
+from tasks.report.sheets import Picture, Sheet
 from tasks.scan.images import byte_views
 from tasks.signals import by_shard, first_row_ids, load_signals, readable_shards
 from tasks.source.columns import Layout, facts, images
-from tasks.source.read import take_rows
+from tasks.source.read import at_hand, take_rows
 from tasks.source.shards import Shard
 
 KEPT_PICTURES = 24
 REJECTED_PICTURES = 12
 FETCHED_SHARDS = 4
+COUNTED_CAPTIONS = 10_000
+"""Most captions of kept pairs that are counted, and most of rejected ones: their shares are right to a percent."""
+COUNTED_SHARDS = 8
+"""Most shards that captions are read of: some 35 MB of them at the size of Git-10M's."""
 _SEED = 20_251_103
 
 _FIGURE_COLUMNS = ("longitude", "latitude", "z", "img_quality_score", "caption_words")
@@ -61,7 +68,8 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
     known = _facts(scan, wanted)
     for row, verdict in zip(wanted.tolist(), judged.select(NOTED_VERDICTS).take(wanted).to_pylist(), strict=True):
         known[row] |= verdict
-    pairs = _pairs(readable_shards(shards, scan), scan, wanted)
+    read, drawn = _counted(scan, kept, near)
+    pairs, captions = _read(readable_shards(shards, scan), scan, wanted, read)
     return ReportData(
         manifest=manifest,
         columns=columns,
@@ -86,12 +94,16 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
             for count in manifest.reasons
             if count.reason in rejected
         ),
+        captions=count_phrases(*(itertools.compress(captions, side[read]) for side in (kept, ~kept))),
+        captions_drawn=drawn,
     )
 
 
 def figure_data(scan: ScanReport, verdicts: UPath) -> tuple[pa.Table, NDArray[np.bool_]]:
     """Return what figures are drawn from: the columns of every source row, and which rows are kept."""
-    return load_signals(scan, _FIGURE_COLUMNS), read_parquet(verdicts, ["kept"])["kept"].to_numpy()
+    judged = read_parquet(verdicts, ["kept", "split"])
+    columns = load_signals(scan, _FIGURE_COLUMNS).append_column("split", judged["split"])
+    return columns, judged["kept"].to_numpy()
 
 
 def _group_sheet(reason: Reason, draw: Draw, pairs: Pairs, known: dict[int, Facts]) -> GroupSheet:
@@ -152,19 +164,49 @@ def _facts(scan: ScanReport, row_ids: NDArray[np.int64]) -> dict[int, Facts]:
     return known
 
 
-def _pairs(shards: Sequence[Shard], scan: ScanReport, row_ids: NDArray[np.int64]) -> Pairs:
+def _counted(scan: ScanReport, kept: NDArray[np.bool_], near: NDArray[np.bool_]) -> tuple[NDArray[np.int64], str]:
+    """Return the rows whose captions are counted, ascending, and, where those are not all, what they are drawn from."""
+    starts = first_row_ids(scan)
+    holding = np.array([index for index, _ in by_shard(scan, np.flatnonzero(near))], np.int64)
+    chosen = _draw(holding, COUNTED_SHARDS)
+    within = np.zeros(len(kept), np.bool_)
+    for index in chosen.tolist():
+        within[starts[index] : starts[index + 1]] = True
+    rows = np.union1d(*(_draw(np.flatnonzero(within & side), COUNTED_CAPTIONS) for side in (kept, ~kept)))
+    if len(rows) == len(kept):
+        return rows, ""
+    return rows, f", drawn at random from {len(chosen):,} of {len(scan.shards):,} shards"
+
+
+def _read(
+    shards: Sequence[Shard], scan: ScanReport, shown: NDArray[np.int64], counted: NDArray[np.int64]
+) -> tuple[Pairs, list[str | None]]:
+    """Return the pairs of the rows ``shown``, and the captions of the rows ``counted``; both are ascending."""
     starts = first_row_ids(scan)
     pairs: Pairs = {}
-    for index, rows in by_shard(scan, row_ids):
+    captions: list[str | None] = []
+    of_pairs, of_captions = dict(by_shard(scan, shown)), dict(by_shard(scan, counted))
+    for index in sorted(of_pairs.keys() | of_captions.keys()):
         layout = Layout(**scan.shards[index].layout)
         layout = layout._replace(img_name=None, img_quality_score=None, caption_length=None)
-        shown: list[bytes | None] = []
-        captions: list[str | None] = []
-        for table in take_rows(shards[index], rows - starts[index], layout.names()):
-            for batch in table.to_batches():
-                views = byte_views(images(batch, layout)) if layout.image else [None] * batch.num_rows
-                shown += [bytes(view) if view else None for view in views]
-                texts = facts(batch, layout).columns.get("caption")
-                captions += [None] * batch.num_rows if texts is None else texts.to_pylist()
-        pairs |= zip(rows.tolist(), zip(shown, captions, strict=True), strict=True)
-    return pairs
+        with at_hand(shards[index]):  # for both
+            if index in of_pairs:
+                rows = of_pairs[index]
+                pairs |= zip(rows.tolist(), _pairs(shards[index], rows - starts[index], layout), strict=True)
+            if index in of_captions:
+                local = of_captions[index] - starts[index]
+                captions += (caption for _, caption in _pairs(shards[index], local, layout._replace(image=None)))
+    return pairs, captions
+
+
+def _pairs(shard: Shard, rows: NDArray[np.int64], layout: Layout) -> Iterator[tuple[bytes | None, str | None]]:
+    """Yield image and caption of ``rows`` of one shard, None for what ``layout`` has not."""
+    if not layout.names():
+        yield from ((None, None) for _ in rows)
+        return
+    for table in take_rows(shard, rows, layout.names()):
+        for batch in table.to_batches():
+            views = byte_views(images(batch, layout)) if layout.image else [None] * batch.num_rows
+            texts = facts(batch, layout).columns.get("caption")
+            captions = [None] * batch.num_rows if texts is None else texts.to_pylist()
+            yield from ((bytes(view) if view else None, text) for view, text in zip(views, captions, strict=True))

@@ -11,8 +11,9 @@ from PIL import Image
 from schemas.recipe import Recipe
 from tasks.deduplicate.stage import find_duplicates
 from tasks.report import samples
-from tasks.report.page import Group, Picture, ReportData, render
+from tasks.report.page import Group, ReportData, render
 from tasks.report.samples import gather
+from tasks.report.sheets import Picture
 from tasks.select.basis import Basis
 from tasks.select.verdicts import give_verdicts
 from tasks.source.listing import shards_of
@@ -98,7 +99,7 @@ def test_no_duplicate_is_shown_a_second_time_among_the_rejected(data: ReportData
 def test_the_page_holds_every_group(data: ReportData) -> None:
     html = render(data)
     assert html.count('<li class="keeper">') == 6
-    assert all(name in html for name in ('alt="tile_104.jpg"', 'alt="row 2"'))
+    assert all(name in html for name in ("tile_<wbr>104.jpg", "row 2", 'alt="picture number 5 is like no other"'))
 
 
 def test_a_flat_picture_is_shown_and_what_the_scan_could_not_decode_is_not(data: ReportData) -> None:
