@@ -116,6 +116,8 @@ def _dress(axes: Axes, lines: list[_Line], measure: Measure, *, log: bool) -> No
     if not log:
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))  # there is no half a pair
     axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    if measure == "words":
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     if measure == "zoom":
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))  # of one level, too
         axes.xaxis.set_major_formatter(FuncFormatter(lambda z, _: f"{z:.0f}\n{_short(2.0 ** (17 - z))}"))

@@ -217,7 +217,8 @@ def _ground(axes: Axes, extent: Extent) -> None:
         axes.spines[:].set_visible(False)
         return
     middle = (extent.south + extent.north) / 2
-    axes.set_aspect(1 / max(float(np.cos(np.radians(middle))), 0.05))
+    # To the west, or the layout takes the room beside a centred map for that of its degrees.
+    axes.set_aspect(1 / max(float(np.cos(np.radians(middle))), 0.05), anchor="W")
     axes.spines[:].set(visible=True, alpha=0.4)
     axes.tick_params(length=2, labelsize=7)
     for axis, ends in ((axes.xaxis, "EW"), (axes.yaxis, "NS")):

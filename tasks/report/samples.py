@@ -40,7 +40,8 @@ COUNTED_SHARDS = 8
 """Most shards that captions are read of: some 35 MB of them at the size of Git-10M's."""
 _SEED = 20_251_103
 
-_FIGURE_COLUMNS = ("longitude", "latitude", "z", "img_quality_score", "caption_words")
+FIGURE_COLUMNS = ("longitude", "latitude", "z", "img_quality_score", "caption_words")
+"""The signals that figures are drawn from."""
 
 Pairs = dict[int, tuple[bytes | None, str | None]]
 """Image and caption of each row that is shown."""
@@ -54,7 +55,7 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
     primary = masks & (~masks + np.uint64(1))
     merged = merged_rows(judged)
     near = _near(shards, scan, kept, merged)
-    kept_rows = _draw(np.flatnonzero(kept & near), KEPT_PICTURES)
+    kept_rows = draw(np.flatnonzero(kept & near), KEPT_PICTURES)
     rejected: dict[Reason, NDArray[np.int64]] = {}
     for count in manifest.reasons:
         if count.reason in GROUPED:
@@ -62,7 +63,7 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
         rows = np.flatnonzero((primary == np.uint64(count.reason.bit)) & near)
         if not len(rows):  # never first: show rows that carry it beside another
             rows = np.flatnonzero((masks & np.uint64(count.reason.bit) != 0) & near)
-        rejected[count.reason] = _draw(rows, REJECTED_PICTURES)
+        rejected[count.reason] = draw(rows, REJECTED_PICTURES)
     groups = draw_groups(merged, near, seed=_SEED)
     wanted = np.unique(np.concatenate([kept_rows, *rejected.values(), rows_of(groups.values())]))
     known = _facts(scan, wanted)
@@ -102,7 +103,7 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
 def figure_data(scan: ScanReport, verdicts: UPath) -> tuple[pa.Table, NDArray[np.bool_]]:
     """Return what figures are drawn from: the columns of every source row, and which rows are kept."""
     judged = read_parquet(verdicts, ["kept", "split"])
-    columns = load_signals(scan, _FIGURE_COLUMNS).append_column("split", judged["split"])
+    columns = load_signals(scan, FIGURE_COLUMNS).append_column("split", judged["split"])
     return columns, judged["kept"].to_numpy()
 
 
@@ -143,13 +144,14 @@ def _near(shards: Sequence[Shard], scan: ScanReport, kept: NDArray[np.bool_], me
         member, keeper = (np.searchsorted(starts, rows, side="right") - 1 for rows in (merged.row, merged.keeper))
         beside = np.isin(member, holding)  # a keeper's shard always holds a kept row
         rich = np.unique(np.array(richest_pair(member[beside], keeper[beside]) or (), np.int64))
-        others = _draw(np.setdiff1d(holding, rich), FETCHED_SHARDS - len(rich))
+        others = draw(np.setdiff1d(holding, rich), FETCHED_SHARDS - len(rich))
         for index in [*rich.tolist(), *others.tolist()]:
             near[starts[index] : starts[index + 1]] = True
     return near
 
 
-def _draw(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def draw(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return at most ``count`` of ``rows``, ascending; the same ones each time."""
     if len(rows) <= count:
         return rows
     return np.sort(np.random.default_rng(_SEED).choice(rows, count, replace=False))
@@ -168,11 +170,11 @@ def _counted(scan: ScanReport, kept: NDArray[np.bool_], near: NDArray[np.bool_])
     """Return the rows whose captions are counted, ascending, and, where those are not all, what they are drawn from."""
     starts = first_row_ids(scan)
     holding = np.array([index for index, _ in by_shard(scan, np.flatnonzero(near))], np.int64)
-    chosen = _draw(holding, COUNTED_SHARDS)
+    chosen = draw(holding, COUNTED_SHARDS)
     within = np.zeros(len(kept), np.bool_)
     for index in chosen.tolist():
         within[starts[index] : starts[index + 1]] = True
-    rows = np.union1d(*(_draw(np.flatnonzero(within & side), COUNTED_CAPTIONS) for side in (kept, ~kept)))
+    rows = np.union1d(*(draw(np.flatnonzero(within & side), COUNTED_CAPTIONS) for side in (kept, ~kept)))
     if len(rows) == len(kept):
         return rows, ""
     return rows, f", drawn at random from {len(chosen):,} of {len(scan.shards):,} shards"
@@ -192,15 +194,19 @@ def _read(
         with at_hand(shards[index]):  # for both
             if index in of_pairs:
                 rows = of_pairs[index]
-                pairs |= zip(rows.tolist(), _pairs(shards[index], rows - starts[index], layout), strict=True)
+                pairs |= zip(rows.tolist(), read_pairs(shards[index], rows - starts[index], layout), strict=True)
             if index in of_captions:
                 local = of_captions[index] - starts[index]
-                captions += (caption for _, caption in _pairs(shards[index], local, layout._replace(image=None)))
+                captions += (caption for _, caption in read_pairs(shards[index], local, layout._replace(image=None)))
     return pairs, captions
 
 
-def _pairs(shard: Shard, rows: NDArray[np.int64], layout: Layout) -> Iterator[tuple[bytes | None, str | None]]:
-    """Yield image and caption of ``rows`` of one shard, None for what ``layout`` has not."""
+def read_pairs(shard: Shard, rows: NDArray[np.int64], layout: Layout) -> Iterator[tuple[bytes | None, str | None]]:
+    """Yield image and caption of ``rows`` of one shard, None for what ``layout`` has not.
+
+    Raises:
+        ShardUnreadable: if the shard cannot be read, or has fewer rows.
+    """
     if not layout.names():
         yield from ((None, None) for _ in rows)
         return
