@@ -31,7 +31,9 @@ def test_a_chain_is_not_merged_into_one() -> None:
 
 
 def test_a_row_names_its_nearest_keeper_and_on_a_tie_the_better_one() -> None:
-    found = Electorate(4, near=near([0, 1, 2, 3], (0, 2, 2), (0, 3, 1), (1, 2, 2), (1, 3, 2))).elect(np.array([2, 3, 0, 1]))
+    found = Electorate(4, near=near([0, 1, 2, 3], (0, 2, 2), (0, 3, 1), (1, 2, 2), (1, 3, 2))).elect(
+        np.array([2, 3, 0, 1])
+    )
     assert found.near.tolist() == [3, 2, -1, -1]
 
 
