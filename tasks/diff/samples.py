@@ -13,9 +13,10 @@ from tasks.diff.verdicts import ABSENT, KEPT, Sides, Verdicts
 from tasks.files import is_local
 from tasks.published import SubsetDamaged, read_row_ids
 from tasks.report.notes import changed_note
-from tasks.report.samples import Pairs, draw, read_pairs
+from tasks.report.samples import draw
 from tasks.report.sheets import Picture, Sheet
 from tasks.source.columns import Layout, resolve
+from tasks.source.pairs import Pairs, shard_pairs
 from tasks.source.read import read_schema
 from tasks.source.shards import Shard, ShardUnreadable
 
@@ -72,7 +73,7 @@ def _read(subset: Verdicts, row_ids: NDArray[np.int64]) -> tuple[Pairs, dict[int
         rows = found.filter(pc.equal(found["file"], name)).sort_by("file_row")
         shard, layout = _as_source(subset, name)
         positions = rows["file_row"].to_numpy().astype(np.int64)
-        pairs |= zip(rows["row_id"].to_pylist(), read_pairs(shard, positions, layout), strict=True)
+        pairs |= zip(rows["row_id"].to_pylist(), shard_pairs(shard, positions, layout), strict=True)
     return pairs, dict(zip(found["row_id"].to_pylist(), found["img_name"].to_pylist(), strict=True))
 
 

@@ -1,7 +1,7 @@
 """What the report shows: columns for its figures, and seeded samples of pictures read from the source."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -25,10 +25,10 @@ from tasks.report.notes import (
 )
 from tasks.report.page import Group, GroupSheet, ReportData
 from tasks.report.sheets import Picture, Sheet
-from tasks.scan.images import byte_views
 from tasks.signals import by_shard, first_row_ids, load_signals, readable_shards
-from tasks.source.columns import Layout, facts, images
-from tasks.source.read import at_hand, take_rows
+from tasks.source.columns import Layout
+from tasks.source.pairs import Pairs, shard_pairs, shown_of
+from tasks.source.read import at_hand
 from tasks.source.shards import Shard
 
 KEPT_PICTURES = 24
@@ -42,9 +42,6 @@ _SEED = 20_251_103
 
 FIGURE_COLUMNS = ("longitude", "latitude", "z", "img_quality_score", "caption_words")
 """The signals that figures are drawn from."""
-
-Pairs = dict[int, tuple[bytes | None, str | None]]
-"""Image and caption of each row that is shown."""
 
 
 def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdicts: UPath) -> ReportData:
@@ -189,30 +186,12 @@ def _read(
     captions: list[str | None] = []
     of_pairs, of_captions = dict(by_shard(scan, shown)), dict(by_shard(scan, counted))
     for index in sorted(of_pairs.keys() | of_captions.keys()):
-        layout = Layout(**scan.shards[index].layout)
-        layout = layout._replace(img_name=None, img_quality_score=None, caption_length=None)
+        layout = shown_of(Layout(**scan.shards[index].layout))
         with at_hand(shards[index]):  # for both
             if index in of_pairs:
                 rows = of_pairs[index]
-                pairs |= zip(rows.tolist(), read_pairs(shards[index], rows - starts[index], layout), strict=True)
+                pairs |= zip(rows.tolist(), shard_pairs(shards[index], rows - starts[index], layout), strict=True)
             if index in of_captions:
                 local = of_captions[index] - starts[index]
-                captions += (caption for _, caption in read_pairs(shards[index], local, layout._replace(image=None)))
+                captions += (caption for _, caption in shard_pairs(shards[index], local, layout._replace(image=None)))
     return pairs, captions
-
-
-def read_pairs(shard: Shard, rows: NDArray[np.int64], layout: Layout) -> Iterator[tuple[bytes | None, str | None]]:
-    """Yield image and caption of ``rows`` of one shard, None for what ``layout`` has not.
-
-    Raises:
-        ShardUnreadable: if the shard cannot be read, or has fewer rows.
-    """
-    if not layout.names():
-        yield from ((None, None) for _ in rows)
-        return
-    for table in take_rows(shard, rows, layout.names()):
-        for batch in table.to_batches():
-            views = byte_views(images(batch, layout)) if layout.image else [None] * batch.num_rows
-            texts = facts(batch, layout).columns.get("caption")
-            captions = [None] * batch.num_rows if texts is None else texts.to_pylist()
-            yield from ((bytes(view) if view else None, text) for view, text in zip(views, captions, strict=True))
