@@ -16,7 +16,7 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {"cut": cut, "thousands": "{:,}".format}
-    environment.globals["percent"] = percent
+    environment.globals |= {"percent": percent, "share": share}
     return environment.get_template(name)
 
 
@@ -26,12 +26,17 @@ def percent(part: int, whole: int) -> str:
     >>> percent(1, 3), percent(1, 9999), percent(9998, 9999), percent(0, 0)
     ('33.3 %', '< 0.1 %', '> 99.9 %', '0.0 %')
     """
-    share = 100 * part / whole if whole else 0.0
-    if 0 < share < 0.1:
+    hundredths = 100 * share(part, whole)
+    if 0 < hundredths < 0.1:
         return "< 0.1 %"
-    if 99.9 < share < 100:
+    if 99.9 < hundredths < 100:
         return "> 99.9 %"
-    return f"{share:.1f} %"
+    return f"{hundredths:.1f} %"
+
+
+def share(part: int, whole: int) -> float:
+    """Return ``part`` of ``whole``, 0 where there is nothing."""
+    return part / whole if whole else 0.0
 
 
 def cut(text: str, characters: int) -> str:

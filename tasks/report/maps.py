@@ -110,7 +110,8 @@ def tile_counts(longitude: Floats, latitude: Floats, extent: Extent) -> Counts:
 def tile_map(cells: Counts, *, extent: Extent, most: int, colour: MapColour, box: Box | None) -> str:
     """Draw a map of :func:`tile_counts` as SVG; see :func:`draw_map`."""
     with drawing():
-        figure = Figure(figsize=(4.3, 2.7 if extent.whole else 2.2), facecolor="none")
+        height = 0.5 + 4.2 * extent.rows / extent.columns if extent.whole else 2.2
+        figure = Figure(figsize=(4.3, height), facecolor="none")
         draw_map(figure.add_subplot(facecolor="none"), cells, extent=extent, most=most, colour=colour, box=box)
         return svg(figure)
 
@@ -151,7 +152,8 @@ def split_map(splits: Mapping[str, Counts], extent: Extent) -> str:
     colour for is left out.
     """
     with drawing():
-        figure = Figure(figsize=(6.4, 3.2 if extent.whole else 2.7), facecolor="none")
+        height = 0.1 + 6.3 * extent.rows / extent.columns if extent.whole else 2.7
+        figure = Figure(figsize=(6.4, height), facecolor="none")
         axes = figure.add_subplot(facecolor="none")
         size = 2.2 * _dot_size(max((int(np.count_nonzero(cells)) for cells in splits.values()), default=0))
         for number, (cells, colour) in enumerate(zip(splits.values(), SPLIT_COLOURS, strict=False)):
