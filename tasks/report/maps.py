@@ -40,9 +40,10 @@ _CELLS_ACROSS = 80
 _LARGEST_PART = 110.0
 """Of a source that spans more degrees of longitude the whole world is shown."""
 _SMALLEST_PART = 0.25
-_MANY_DOTS = 2000  # more are drawn as a picture of a pixel a cell, which is small and has no gaps
+_MANY_DOTS = 1400  # more are drawn as a picture of a pixel a cell, which is small and has no gaps
 _SHAPE = 1.9  # of a map, width to height
 _MARGIN = 1.16
+_SEEN = 15.0  # a part as wide is seen on the small map of the world; a smaller one is a mark there [degrees]
 _SHIFTS = (-360.0, 0.0, 360.0)
 
 
@@ -69,6 +70,9 @@ class Extent(NamedTuple):
     def whole(self) -> bool:
         """Whether it goes around the globe."""
         return self.columns * self.cell >= 360
+
+
+_WORLD = Extent(west=-180.0, south=-90.0, cell=2.0, columns=180, rows=90)
 
 
 def extent_of(longitude: Floats, latitude: Floats) -> Extent:
@@ -226,12 +230,15 @@ def _ground(axes: Axes, extent: Extent) -> None:
     for axis, ends in ((axes.xaxis, "EW"), (axes.yaxis, "NS")):
         axis.set_major_locator(MaxNLocator(4))
         axis.set_major_formatter(FuncFormatter(lambda degrees, _, ends=ends: _degrees(degrees, ends)))
-    world = axes.inset_axes((1.03, 0.6, 0.38, 0.4), facecolor="none")
+    world = axes.inset_axes((1.03, 0.6, 0.36, 0.4), facecolor="none")
     rough = [Path(ring[::4], closed=True) for ring, _, _ in _rings() if len(ring) > 24]
     world.add_artist(PathPatch(Path.make_compound_path(*rough), facecolor=COLOURS["source"], edgecolor="none"))
-    centre = ((extent.west + extent.east) / 2 + 180) % 360 - 180
-    world.plot([centre], [middle], "s", color=COLOURS["limit"], markersize=3)
-    world.set(xlim=(-180, 180), ylim=(-60, 84), aspect="equal", anchor="NW", xticks=[], yticks=[])
+    if extent.east - extent.west < _SEEN:
+        centre = ((extent.west + extent.east) / 2 + 180) % 360 - 180
+        world.plot([centre], [middle], "s", color=COLOURS["limit"], markersize=3)
+    else:
+        _frame(world, (extent.west, extent.south, extent.east, extent.north), _WORLD, linestyle="-")
+    world.set(xlim=(-180, 180), ylim=(-90, 84), aspect="equal", anchor="NW", xticks=[], yticks=[])
     world.spines[:].set(visible=True, alpha=0.4)
 
 
@@ -240,12 +247,12 @@ def _degrees(degrees: float, ends: str) -> str:
     return f"{abs(wrapped):g}°" + (ends[int(wrapped < 0)] if wrapped else "")
 
 
-def _frame(axes: Axes, box: Box, extent: Extent) -> None:
+def _frame(axes: Axes, box: Box, extent: Extent, *, linestyle: str = "--") -> None:
     west, south, east, north = box
     width = (east - west) % 360 or 360  # from edge to edge of the map
     for shift in _SHIFTS:  # the part beyond the antimeridian comes in from the other side
         if extent.west < west + shift + width and west + shift < extent.east:
             corner = (west + shift, south)
             axes.add_patch(
-                Rectangle(corner, width, north - south, fill=False, edgecolor=COLOURS["limit"], linestyle="--")
+                Rectangle(corner, width, north - south, fill=False, edgecolor=COLOURS["limit"], linestyle=linestyle)
             )

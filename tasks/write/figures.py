@@ -74,7 +74,7 @@ def _funnel(funnel: Funnel) -> Figure:
 
 
 def _maps(found: Places) -> Figure:
-    figure = Figure(figsize=(9.0, 3.1), facecolor="white")
+    figure = Figure(figsize=(9.0, 3.1 if found.extent.whole else 2.6), facecolor="white")
     source, subset = figure.subplots(1, 2)
     most = int(found.source.max())
     draw_map(source, found.source, extent=found.extent, most=most, colour="source", box=found.box)

@@ -67,6 +67,8 @@ def test_box_across_the_antimeridian_is_drawn_in_two_parts() -> None:
         ([25.0, 25.1], [84.9, 85.0]),
         ([-70.0, -70.0], [-85.0, -80.0]),
         ([7.0], [51.0]),
+        ([-130.0, -70.0], [25.0, 50.0]),
+        ([160.0, -150.0], [-30.0, 10.0]),
     ],
 )
 def test_a_part_of_the_world_is_shown_with_all_points_inside(longitude: list[float], latitude: list[float]) -> None:
