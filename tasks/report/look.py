@@ -14,7 +14,7 @@ COLOURS = {
     "ink": "#5b6570",
     "source": "#b4bfca",
     "subset": "#0e8a7d",
-    "limit": "#c8501e",
+    "limit": "#c24a18",
     "land": "#e3e6df",
     "first": "#cc7a52",
     "lost": "#e7b79f",
