@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 from upath import UPath
 
+from flows.cli import app
 from flows.diff import run_diff
 from schemas.difference import Difference
 from schemas.reports import CurateReport
@@ -49,9 +51,12 @@ def test_a_page_is_written_and_json_stays_json(
 ) -> None:
     a, b = (UPath(subset.directory) for subset in curated.subsets)
     page, again = tmp_path / "a.html", tmp_path / "b.html"
-    run_diff(a, b, page=UPath(page))
+    found = run_diff(a, b, page=UPath(page))
     assert f"the page is {page}" in capsys.readouterr().out
-    found = run_diff(a, b, page=UPath(again), as_json=True)
-    assert Difference.model_validate_json(capsys.readouterr().out) == found
-    assert page.read_bytes() == again.read_bytes()
-    assert page.read_text("utf-8").count("<svg") == 5
+    rows = tmp_path / "rows.parquet"
+    options = ["--page", str(again), "--rows", str(rows), "--json"]
+    answered = CliRunner().invoke(app, ["diff", str(a), str(b), *options])
+    assert answered.exit_code == 0
+    assert Difference.model_validate_json(answered.stdout).lost == found.lost
+    assert pq.read_metadata(rows).num_rows == found.lost_rows
+    assert page.read_text("utf-8").count("<svg") == again.read_text("utf-8").count("<svg") == 5
