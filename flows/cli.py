@@ -239,13 +239,14 @@ def browse(
         _fail(f"{place}: no such file or folder", _MISUSED)
     from flows.browse import run_browse
 
-    def serve_page() -> None:
-        try:
-            run_browse(place, subset=subset, port=port, show=show)
-        except RecipeError as error:
-            _fail(str(error), _MISUSED)
-
-    _run(serve_page)
+    try:
+        run_browse(place, subset=subset, port=port, show=show)
+    except RecipeError as error:
+        _fail(str(error), _MISUSED)
+    except (CurationError, OSError) as error:
+        _fail(str(error), _FAILED)
+    except KeyboardInterrupt:
+        pass  # that is how it is stopped
 
 
 @app.command()
