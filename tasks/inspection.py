@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from schemas.inspection import Bin, ColumnFacts, InspectReport
 from schemas.recipe import ImageFormat
-from schemas.reports import Bin, ColumnFacts, InspectReport
 from schemas.source import Source
 from schemas.tables import FACT_COLUMNS
 from tasks.scan.containers import sniff
@@ -32,6 +32,7 @@ ROWS = 2_500
 
 SAMPLES = 5
 _BINS = 10
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _FORMATS = get_args(ImageFormat)
 
 
@@ -64,6 +65,7 @@ def inspect_source(source: Source, fetched: FetchCache) -> InspectReport:
         if look is not None:
             looks.append(look)
     rows, exact = _rows(shards, looks)
+    values = _values(looks)
     present = {fact for look in looks for fact, column in look.layout._asdict().items() if column is not None}
     return InspectReport(
         source=source.path,
@@ -77,7 +79,8 @@ def inspect_source(source: Source, fetched: FetchCache) -> InspectReport:
         seen_shards=len(looks),
         columns=_columns(looks),
         absent=tuple(fact for fact in (IMAGE, *FACT_COLUMNS) if fact not in present) if looks else (),
-        histograms=_histograms(looks),
+        histograms=_histograms(values),
+        quantiles={name: _quantiles(values[name]) for name in ("quality", "caption words")},
         samples=tuple(_samples(looks)),
         problems=tuple(problems),
     )
@@ -160,7 +163,8 @@ def _nulls(batch: pa.RecordBatch, name: str, layout: Layout) -> int:
     return int(batch.column(batch.schema.get_all_field_indices(name)[0]).null_count)
 
 
-def _histograms(looks: list[_Look]) -> dict[str, tuple[Bin, ...]]:
+def _values(looks: list[_Look]) -> dict[str, NDArray[np.float64]]:
+    """Return the zooms, scores and word counts of the rows that have them."""
     signals = [look.signals for look in looks]
     zoom, quality, words = (
         np.concatenate([_finite(column[name]) for columns in signals for column in columns] or [np.empty(0)])
@@ -168,11 +172,23 @@ def _histograms(looks: list[_Look]) -> dict[str, tuple[Bin, ...]]:
     )
     if not any(look.layout.caption for look in looks):
         words = np.empty(0)
+    return {"zoom": zoom, "quality": quality, "caption words": words}
+
+
+def _histograms(values: dict[str, NDArray[np.float64]]) -> dict[str, tuple[Bin, ...]]:
+    zoom = values["zoom"]
     return {
         "zoom": tuple(Bin(low=level, high=level, rows=int((zoom == level).sum())) for level in np.unique(zoom)),
-        "quality": _bins(quality),
-        "caption words": _bins(words),
+        "quality": _bins(values["quality"]),
+        "caption words": _bins(values["caption words"]),
     }
+
+
+def _quantiles(values: NDArray[np.float64]) -> dict[float, float]:
+    """Return values that rows have, none in between."""
+    if not len(values):
+        return {}
+    return dict(zip(_QUANTILES, np.quantile(values, _QUANTILES, method="inverted_cdf").tolist(), strict=True))
 
 
 def _finite(column: pa.Array) -> NDArray[np.float64]:
