@@ -59,7 +59,9 @@ class StageBar:
         if console.is_interactive:
             took, name = _duration(monotonic() - self._begun), escape_markup(printable(self._name))
             told = escape_markup(printable(line))
-            console.print(f"[bold green]✓[/] [dim]{took:>8}[/] [bold]{name}[/]: {told}", highlight=False)
+            console.print(
+                f"[bold green]✓[/] [dim]{took:>8}[/] [bold]{name}[/]: {told}", highlight=False, soft_wrap=True
+            )
 
 
 class _Speeds(ProgressColumn):
@@ -72,7 +74,7 @@ class _Speeds(ProgressColumn):
             told.append(f"{rows / task.completed * speed:,.0f} rows/s")
         if speed and task.fields["in_bytes"]:
             told.append(f"{decimal(int(speed))}/s")
-        return Text(" ".join(told), style="progress.data.speed", no_wrap=True)
+        return Text(" ".join(told), style="progress.data.speed")
 
 
 @contextmanager
@@ -90,7 +92,7 @@ def stage(
     """
     global _at_work
     described = TextColumn("{task.description}", table_column=Column(max_width=_NAME_COLUMNS, no_wrap=True))
-    counted = (described, BarColumn(None), TaskProgressColumn(), _Speeds(), TimeRemainingColumn())
+    counted = (described, BarColumn(None), TaskProgressColumn(), _Speeds(Column(no_wrap=True)), TimeRemainingColumn())
     can_count = rows is not None or byte_length is not None
     columns = counted if can_count else (SpinnerColumn(), described, TimeElapsedColumn())
     hidden = not console.is_interactive or console.quiet

@@ -74,7 +74,10 @@ def _location(value: Any) -> UPath:
 
 
 Location = Annotated[
-    UPath, PlainValidator(_location), PlainSerializer(str, return_type=str), WithJsonSchema({"type": "string"})
+    UPath,
+    PlainValidator(_location),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"\S"}),
 ]
 """A file or folder: a local path (``~`` is your home), then also a :class:`pathlib.Path`, or a URL for ``fsspec``,
 such as ``s3://bucket/folder``; a string in JSON."""

@@ -3,6 +3,9 @@
 import json
 from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import DictSchema
+
 from schemas.manifest import Manifest
 from schemas.recipe import Recipe
 
@@ -14,7 +17,15 @@ def recipe_schema() -> str:
 
     What holds between two keys, such as a range that is not empty, no schema says: ``git10m plan`` does.
     """
-    return _document("A recipe of git10m", Recipe.model_json_schema())
+    return _document("A recipe of git10m", Recipe.model_json_schema(schema_generator=_NoOtherKeys))
+
+
+class _NoOtherKeys(GenerateJsonSchema):
+    """Refuses keys of a mapping that do not match their pattern, as the loader does; pydantic lets them pass."""
+
+    def dict_schema(self, schema: DictSchema) -> JsonSchemaValue:
+        told = super().dict_schema(schema)
+        return told | {"additionalProperties": False} if "patternProperties" in told else told
 
 
 def manifest_schema() -> str:
