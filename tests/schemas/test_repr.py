@@ -32,7 +32,7 @@ deduplication         1    999    83.2"""
 def report() -> CurateReport:
     shards = tuple(
         ShardReport(
-            shard=f"{n}.arrow", content_xxh3="0", byte_length=1, rows=12, sound_rows=12, defective_rows=0, 
+            shard=f"{n}.arrow", content_xxh3="0", byte_length=1, rows=12, sound_rows=12, defective_rows=0,
             image_bytes=1, signals=UPath("work"), reused=False, layout={},
         )
         for n in range(100)
