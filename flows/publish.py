@@ -24,6 +24,7 @@ from schemas.reports import (
 )
 from schemas.subset import Subset
 from tasks.locks import Held
+from tasks.pinning import rooted
 from tasks.source.listing import local_folder
 from tasks.source.shards import Shard
 from tasks.write.manifest import draft_manifest
@@ -156,7 +157,7 @@ def publish_subset(recipe: Recipe, done: WrittenSubset, held: Held) -> PublishRe
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "flow_run_id": flow_run.get_id(),
             "flow_run_name": flow_run.get_name(),
-            "recipe": recipe.model_dump(mode="json"),
+            "recipe": rooted(recipe).model_dump(mode="json"),
             "scan": str(making.scan),
         }
         with stage(f"publish {selected.subset}") as bar:
