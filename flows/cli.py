@@ -486,7 +486,7 @@ def _stop(number: int, frame: object) -> NoReturn:
     progress = sys.modules.get("flows.progress")
     kept = progress.so_far() if progress is not None else ""
     told = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""  # the line of the bar goes, the cursor comes back
-    told += f"git10m: interrupted{f'; {kept}' if kept else ''}; to go on from here, run the same command again:\n"
+    told += f"git10m: interrupted{f'; {kept}' if kept else ''}\nto go on from here, run the same command again:\n"
     command = printable(shlex.join(["git10m", *sys.argv[1:]]))
     os.write(2, f"{told}  {command}\n".encode())  # no buffer, no lock: this may have interrupted a write
     for children in Path("/proc/self/task").glob("*/children"):

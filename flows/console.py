@@ -86,7 +86,7 @@ def print_report(report: CurateReport) -> None:
 
 
 def _subsets(report: CurateReport) -> Table:
-    table = Table("subset", title=f"{report.scan.rows:,} rows", title_justify="left")
+    table = Table("subset", title=f"of {report.scan.rows:,} rows", title_justify="left")
     for heading in ("kept", "kept %", "images", "files"):
         table.add_column(heading, justify="right")
     table.add_column("version")

@@ -10,6 +10,7 @@ import typer
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.filesize import decimal
 
+from flows.progress import stage
 from flows.terminal import printable
 from schemas.errors import CurationError
 from schemas.inspection import InspectReport
@@ -38,7 +39,7 @@ def run_init(source: Source, recipe: Path, *, force: bool = False) -> InspectRep
     """
     if recipe.exists() and not force:
         raise RecipeThere(f"{recipe}: is there already; give another name with -o, or --force to overwrite it")
-    with TemporaryDirectory(prefix="git10m-") as folder:
+    with stage("inspect"), TemporaryDirectory(prefix="git10m-") as folder:
         fetched = FetchCache(Path(folder), Engine().fetched_bytes)
         source = pin(source)
         shards = list_shards(source, fetched)
@@ -53,9 +54,9 @@ def run_init(source: Source, recipe: Path, *, force: bool = False) -> InspectRep
     size = f"{'' if report.rows_exact else 'about '}{report.rows:,} rows, {decimal(report.byte_length)}"
     named, schema = shlex.quote(str(recipe)), shlex.quote(str(recipe.parent / "recipe.schema.json"))
     typer.echo(printable(f"{recipe}: a recipe for {report.source}: {size}"))
-    typer.echo(printable(f"  git10m plan {named}      # what would be read and kept; writes nothing"))
+    typer.echo(printable(f"  git10m plan {named}    # what would be read and kept; writes nothing"))
     typer.echo(printable(f"  git10m curate {named}"))
-    typer.echo(printable(f"  git10m schema > {schema}      # so that editors complete and check it"))
+    typer.echo(printable(f"  git10m schema > {schema}    # so that editors complete and check it"))
     return report
 
 

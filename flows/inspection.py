@@ -8,6 +8,7 @@ from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from flows.as_json import as_json as json_of
+from flows.progress import stage
 from flows.terminal import printable
 from schemas.inspection import Bin, InspectReport
 from schemas.recipe import Engine
@@ -21,7 +22,7 @@ _CAPTION = 300  # characters of a caption that are shown
 
 def run_inspect(source: Source, *, as_json: bool = False) -> InspectReport:
     """Look at ``source`` and print what it is."""
-    with TemporaryDirectory(prefix="git10m-") as folder:
+    with stage("inspect"), TemporaryDirectory(prefix="git10m-") as folder:
         report = inspect_source(source, FetchCache(Path(folder), Engine().fetched_bytes))
     if as_json:
         print(json_of(report))

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from flows.as_json import as_json as json_of
 from flows.funnel import funnel_table
+from flows.progress import stage
 from flows.terminal import printable
 from schemas.plan import DuplicatesPlan, Outcome, Place, Plan, SourcePlan, SubsetPlan
 from schemas.recipe import Recipe
@@ -31,7 +32,8 @@ _NEAR = {
 
 def run_plan(recipe: Recipe, *, search: bool = False, as_json: bool = False) -> Plan:
     """Tell what a run of ``recipe`` would do, in words or as JSON."""
-    plan = plan_run(recipe, search=search)
+    with stage("plan"):
+        plan = plan_run(recipe, search=search)
     if as_json:
         print(json_of(plan))
     else:

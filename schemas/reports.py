@@ -384,7 +384,7 @@ class VerifyReport(Model):
 def written_in_words(files: Sequence[DataFile]) -> str:
     """Return what the data files hold, in words."""
     rows, image_bytes = sum(file.rows or 0 for file in files), sum(file.image_bytes or 0 for file in files)
-    return f"wrote {rows:,} rows, {decimal(image_bytes)} of images, {len(files):,} files"
+    return f"wrote {rows:,} rows, {decimal(image_bytes)} of images, {len(files):,} file{'s' * (len(files) != 1)}"
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:
