@@ -49,6 +49,7 @@ def run_browse(place: Path, *, subset: str | None, port: int, show: bool) -> Non
     except ModuleNotFoundError as error:
         raise BrowserAbsent(f"browse needs {error.name}: pip install 'git10m[browse]'") from error
     from tasks.browse.trial import Trial
+    from tasks.select.basis import Basis
 
     out, begun = Console(stderr=True), perf_counter()
     if place.is_file():
@@ -57,12 +58,11 @@ def run_browse(place: Path, *, subset: str | None, port: int, show: bool) -> Non
         recipe, own = recipe_at(UPath(place))
     out.print(f"opening {recipe.source.name} …", style="dim", highlight=False)
     opened = open_source(recipe, subset or own)
-    trial = Trial(opened.basis, opened.subset, opened.at_hand)
-    trial.outcome(trial.limits)  # compiles what has to be
+    trial = Trial(Basis(opened.recipe, opened.scan, opened.duplicates), opened.subset, opened.at_hand)
     app = make_app(opened, trial, lambda limits: recipe_in_yaml(recipe, opened.subset, limits))
     server = _server(app.server, port)
     address = f"http://{HOST}:{server.server_port}/"
-    told = f"{opened.basis.scan.rows:,} pairs of {recipe.source.name}, opened in {perf_counter() - begun:.1f} s"
+    told = f"{opened.scan.rows:,} pairs of {recipe.source.name}, opened in {perf_counter() - begun:.1f} s"
     out.print(f"{told}; Ctrl-C ends it", highlight=False)
     print(address, flush=True)
     if show:

@@ -8,13 +8,12 @@ from upath import UPath
 
 from schemas.errors import CurationError
 from schemas.recipe import Recipe
-from schemas.reports import ReferenceReport
+from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
 from schemas.subset import Subset
 from tasks.deduplicate.stage import find_duplicates
 from tasks.pinning import pinned
 from tasks.planning.known import lies_here, look_up
 from tasks.published import MANIFEST, RUN, read_manifest, read_run
-from tasks.select.basis import Basis
 from tasks.signals import first_row_ids, readable_shards
 from tasks.source.shards import Shard
 from tasks.workspace import last_recipe
@@ -29,8 +28,9 @@ class Opened(NamedTuple):
 
     recipe: Recipe
     subset: Subset
-    basis: Basis
-    shards: tuple[Shard, ...]  # of the basis, in its order
+    scan: ScanReport
+    duplicates: DeduplicateReport
+    shards: tuple[Shard, ...]  # that were scanned, in order
     at_hand: NDArray[np.bool_]  # shape (rows,): the row's shard lies on this machine
     unscanned: int  # shards that were never scanned
 
@@ -85,4 +85,4 @@ def open_source(recipe: Recipe, subset: str | None) -> Opened:
     for shard, start, end in zip(shards, (starts := first_row_ids(known.scan)), starts[1:], strict=False):
         at_hand[start:end] = lies_here(shard)
     chosen = recipe.subsets[0 if subset is None else names.index(subset)]
-    return Opened(recipe, chosen, Basis(recipe, known.scan, duplicates), shards, at_hand, len(known.new))
+    return Opened(recipe, chosen, known.scan, duplicates, shards, at_hand, len(known.new))

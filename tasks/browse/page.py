@@ -6,7 +6,7 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-from dash import ALL, Dash, Input, Output, dcc, html
+from dash import ALL, Dash, Input, Output, State, dcc, html
 from dash.exceptions import PreventUpdate
 from flask import abort, request
 
@@ -21,8 +21,8 @@ from tasks.report.page import percent
 _ALWAYS = frozenset({"quality", "caption_words", "zoom"})
 _CAPTION_CHARACTERS = 110
 _SPOKEN: dict[str, Any] = {"aria-live": "polite"}
-_Values = list[Any]
-"""Of the sliders: a number, or the two ends of a range."""
+_Values = dict[str, Any]
+"""Of the sliders, by key: a number, or the two ends of a range."""
 
 _Say = Callable[[Mapping[str, Limits]], str]
 
@@ -42,12 +42,13 @@ def make_app(opened: Opened, trial: Trial, say_recipe: _Say) -> Dash:
     app.server.before_request(_refuse_other_hosts)
     lock = threading.Lock()
     app.layout = _layout(opened, trial, say_recipe)
-    begun = [_ends(trial, control) for control in trial.controls]
+    controls = {control.key: control for control in trial.controls}
+    begun = {key: _ends(trial, control) for key, control in controls.items()}
 
     def limits_from(values: _Values) -> dict[str, Limits]:
         return {
-            control.key: trial.limits[control.key] if value == begin else _limits(trial, control, value)
-            for control, value, begin in zip(trial.controls, values, begun, strict=True)
+            key: trial.limits[key] if value == begun[key] else _limits(trial, controls[key], value)
+            for key, value in values.items()
         }
 
     @app.callback(
@@ -58,8 +59,10 @@ def make_app(opened: Opened, trial: Trial, say_recipe: _Say) -> Dash:
         Output("recipe", "children"),
         Output("moved", "data"),
         Input({"limit": ALL}, "value"),
+        State({"limit": ALL}, "id"),
     )
-    def move(values: _Values) -> tuple[Any, ...]:
+    def move(sliders: list[Any], names: list[dict[str, str]]) -> tuple[Any, ...]:
+        values = {name["limit"]: value for name, value in zip(names, sliders, strict=True)}
         limits = limits_from(values)
         outcome = trial.outcome(limits)
         figures = [

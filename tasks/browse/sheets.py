@@ -51,7 +51,7 @@ def draw_sheets(opened: Opened, trial: Trial, limits: Mapping[str, Limits], draw
     rows = np.unique(np.concatenate([np.empty(0, np.int64), *(rows for _, _, found in sides for rows in found)]))
     problem = ""
     try:
-        pairs = read_pairs(opened.shards, opened.basis.scan, rows)
+        pairs = read_pairs(opened.shards, opened.scan, rows)
     except (ShardUnreadable, OSError) as error:
         pairs, problem = {}, f"The pictures cannot be read: {error}"
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from schemas.reasons import REASONS, Stage
 from schemas.reports import Funnel, FunnelStep
 from schemas.subset import Subset
+from schemas.tables import SIGNALS
 from tasks.browse._count import Counts, count_rows
 from tasks.browse.controls import CONTROLS, WHOLE, Control, Limits, limits_of, stays, without
 from tasks.select.basis import Basis
-from tasks.select.criteria import hold_against_all
+from tasks.select.criteria import hold_against_all, require_all_columns
 from tasks.select.masks import number
 from tasks.select.thresholds import quantile_columns, resolve_thresholds
 
@@ -29,6 +30,8 @@ _SAMPLED = 400_000
 """Rows that contact sheets are drawn from: so many that some lie beside any threshold."""
 _NEAREST = 48
 _TAIL = 0.001
+
+_FLOAT32 = frozenset(field.name for field in SIGNALS if pa.types.is_float32(field.type))
 
 End = Literal["low", "high"]
 
@@ -78,28 +81,25 @@ class Trial:
             at_hand: shape (rows,): rows that contact sheets may show; None: all.
 
         Raises:
+            ColumnAbsent: if a threshold needs a column that the source does not have.
             NoValues: if a threshold is a quantile and no valid row has a value.
             AreaInvalid, ListInvalid: if a file that the subset names is not what it should be.
         """
-        self.subset, self.rows = subset, basis.scan.rows
+        require_all_columns(subset, basis)
+        self.rows = basis.scan.rows
         self._lock = threading.Lock()
         self._kinships, self._elections = basis.kinships, basis.elections
         quantiles = quantile_columns(subset)
-        values = basis.load(quantiles) if quantiles else pa.table({})
-        thresholds = resolve_thresholds(values, basis.broken.reject == 0, subset)
-        del values
+        counted = basis.load(quantiles) if quantiles else pa.table({})
+        thresholds = resolve_thresholds(counted, basis.broken.reject == 0, subset)
         self.limits = limits_of(subset, thresholds)
         self._fixed = _by_stage(hold_against_all(without(subset, self.limits), basis).reject)
         self._fixed[basis.contaminated["row_id"].to_numpy()] |= _DUPLICATE
         self.stays = tuple(stays(subset, self.limits))
         self._values: dict[str, NDArray[Any]] = {}
-        self._float32: set[str] = set()
         for control in CONTROLS:
-            column = basis.load([control.signal])
-            if control.key in self.limits and column[control.signal].null_count < len(column):
-                self._values[control.key] = _compact(number(column, control.signal))
-                if pa.types.is_float32(column.schema.field(control.signal).type):
-                    self._float32.add(control.key)
+            if control.key in self.limits and (values := _load(basis, control.signal)) is not None:
+                self._values[control.key] = values
         self.controls = tuple(control for control in CONTROLS if control.key in self._values)
         self.scales = {key: _scale(values, _signal(key) in WHOLE) for key, values in self._values.items()}
         shown = [control for control in self.controls if control.key in ("quality", "caption_words", "zoom")]
@@ -112,14 +112,15 @@ class Trial:
             Figure(control.signal, control.label, edge, counts[: len(edge) - 1], int(counts[_NO_BAR]))
             for control, edge, counts in zip(shown, edges, of_bars, strict=True)
         )
-        self._missed: dict[str, tuple[Limits, NDArray[np.bool_]]] = {}
+        self._missed: dict[str, NDArray[np.bool_]] = {}
+        self._judged: dict[str, Limits] | None = None
         self._stages = self._fixed
         self._sample = _draw(self.rows, at_hand)
 
     def outcome(self, limits: Mapping[str, Limits]) -> Outcome:
         """Return what is kept under ``limits``, by key; what is left out is open."""
         with self._lock:
-            self._stages = self._judge(limits)
+            self._judge(limits)
             values, of_bars, cells = self._count(self._stages)
         return Outcome(
             _funnel(values),
@@ -137,12 +138,11 @@ class Trial:
         limit = getattr(limits[key], end)
         rows = self._sample
         with self._lock:
-            if any(self._missed.get(other, (Limits(),))[0] != limits.get(other, Limits()) for other in self._values):
-                self._stages = self._judge(limits)
+            self._judge(limits)
             kept = self._stages[rows] == 0
             alone = self._fixed[rows] == 0
             alone &= (self._stages[rows] & _DUPLICATE) == 0
-            for other, (_, missed) in self._missed.items():
+            for other, missed in self._missed.items():
                 alone &= missed[rows] if other == key else ~missed[rows]
         values = self._values[key][rows]
         alone &= values < limit if end == "low" else values > limit
@@ -154,21 +154,23 @@ class Trial:
         """Return what the threshold ``key`` is held against of some rows, NaN where they have no value."""
         return self._values[key][rows].astype(np.float64)
 
-    def _judge(self, limits: Mapping[str, Limits]) -> NDArray[np.uint8]:
-        """Return a bit for each stage that rejects a row, shape (rows,)."""
+    def _judge(self, limits: Mapping[str, Limits]) -> None:
+        """Bring the bits of the stages that reject a row up to date, where they are those of other limits."""
+        wanted = {control.key: limits.get(control.key, Limits()) for control in self.controls}
+        if wanted == self._judged:
+            return
         stages = self._fixed.copy()
         for control in self.controls:
-            wanted = limits.get(control.key, Limits())
-            known, missed = self._missed.get(control.key, (None, None))
-            if missed is None or known != wanted:
-                missed = self._misses(control, wanted)
-                self._missed[control.key] = wanted, missed
-            if wanted != Limits():
-                np.bitwise_or(stages, missed.view(np.uint8) << STAGES.index(control.stage), out=stages)
+            ends = wanted[control.key]
+            if self._judged is None or ends != self._judged[control.key]:
+                self._missed[control.key] = self._misses(control, ends)
+            if ends != Limits():
+                bits = self._missed[control.key].view(np.uint8) << STAGES.index(control.stage)
+                np.bitwise_or(stages, bits, out=stages)
         row_id = self._kinships.row_id
         thinned = self._elections.thin(stages[row_id] == 0)
         stages[row_id[thinned.copies]] |= _DUPLICATE
-        return stages
+        self._stages, self._judged = stages, wanted
 
     def _misses(self, control: Control, limits: Limits) -> NDArray[np.bool_]:
         values = self._values[control.key]
@@ -176,7 +178,7 @@ class Trial:
         for limit, held in ((limits.low, np.greater_equal), (limits.high, np.less_equal)):
             if limit is not None:
                 # As the signal is stored; and float64, for NumPy would round a plain float to the values' own type.
-                limit = np.float64(np.float32(limit)) if control.key in self._float32 else np.float64(limit)
+                limit = np.float64(np.float32(limit)) if control.signal in _FLOAT32 else np.float64(limit)
                 missed |= ~held(values, limit)
         return missed
 
@@ -185,10 +187,9 @@ class Trial:
         half = scale.step / 2 if control.signal in WHOLE else 0.0
         bars = max(1, round((scale.high - scale.low) / scale.step) + (1 if half else 0))
         edges = scale.low - half + scale.step * np.arange(bars + 1)
-        with np.errstate(invalid="ignore"):
-            place = np.clip(np.floor((values - edges[0]) / scale.step), 0, bars - 1)
         finite = np.isfinite(values)
-        self._bars[at, finite] = place[finite].astype(np.uint8)
+        place = np.searchsorted(edges, values[finite], side="right") - 1
+        self._bars[at, finite] = np.clip(place, 0, bars - 1).astype(np.uint8)
         return np.asarray(edges, np.float64)
 
     def _count(self, stages: NDArray[np.uint8]) -> tuple[Counts, Counts, Counts]:
@@ -209,11 +210,26 @@ def _by_stage(masks: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return stages
 
 
-def _compact(values: NDArray[np.float64]) -> NDArray[Any]:
-    """Return ``values`` in float32 where that holds each of them exactly, and in half the memory."""
-    with np.errstate(over="ignore"):
-        small = values.astype(np.float32)
-    return small if np.array_equal(small, values, equal_nan=True) else values
+def _load(basis: Basis, signal: str) -> NDArray[Any] | None:
+    """Return a signal of all rows, NaN for null: in float32 where that holds each value exactly, in half the memory.
+
+    None: no row has a value.
+    """
+    for dtype in (np.float32, np.float64):
+        values = np.empty(basis.scan.rows, dtype)
+
+        def take_in(place: slice, signals: pa.Table, into: NDArray[Any] = values) -> tuple[bool, bool]:
+            given = number(signals, signal)
+            with np.errstate(over="ignore"):
+                into[place] = given
+            return np.array_equal(into[place], given, equal_nan=True), bool(np.isfinite(given).any())
+
+        exact, some = np.array(list(basis.in_pieces([signal], take_in)), np.bool_).reshape(-1, 2).T
+        if not some.any():
+            return None
+        if exact.all():
+            break
+    return values
 
 
 def _scale(values: NDArray[Any], whole: bool) -> Scale:
