@@ -84,7 +84,7 @@ def recipe_text(source: Source, report: InspectReport, recipe: Path, *, elsewher
         words=words if len(set(words.values())) > 1 else {},
         zooms=[round(level.low) for level in report.histograms["zoom"]],
         images=IMAGE not in report.absent,
-        output=str(place / "curated"),
+        output=str(place / ("curated" if recipe.name == "recipe.yaml" else recipe.stem)),
         workspace=str(place / "workspace"),
         elsewhere=elsewhere,
     )

@@ -64,7 +64,8 @@ def _picture(shard: Shard, schema: pa.Schema) -> str:
     if len(found) != 1:
         told = f"columns {' and '.join(found)} hold pictures" if found else "no column holds a picture"
         raise ColumnsUnclear(
-            f"{shard.name}: {told}: found {_listed(schema)}; expected one; say which with --column image=COLUMN"
+            f"{shard.name}: {told}: found {_listed(schema)}; expected one; say which with --column image=COLUMN, "
+            "or that there is none with --column image="
         )
     return found[0]
 

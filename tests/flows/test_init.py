@@ -64,6 +64,10 @@ def test_a_tree_in_git10ms_columns_needs_no_mapping(tmp_path: Path) -> None:
     assert f"# quality: {{min_score: {scores[5]:.4g}}}" in text  # of 12 rows, 7 score that or more
     assert "# Nine in ten captions seen have 8 to 19 words, half have 13 or more:" in text
     assert "# Zoom levels seen: 13" in text
+    assert (
+        "#   image_size: {width: 256, height: 256}    # the one size that is allowed: that of all pictures opened"
+        in text
+    )
     assert "No column holds" not in text
 
 
@@ -110,6 +114,10 @@ def test_what_is_not_clear_is_asked_for(tmp_path: Path) -> None:
     none = tmp_path / "none.parquet"
     pq.write_table(pa.table({"n": [1]}), none)
     assert "no column holds a picture: found n (int64)" in init(none, "-o", target, "--force", status=1)
+    told = init(none, "-o", target, "--column", "image=", "--force")
+    assert "no column" not in told
+    assert written(target).scan.images is False
+    assert str(written(target).output.dir) == str(tmp_path / "r")  # beside other recipes, which have theirs
 
 
 def test_webdataset_and_image_folder(tmp_path: Path) -> None:
