@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 
 _FAILED, _MISUSED = 1, 2
+_GO_ON = [["curate"], ["materialize"], ["publish"], ["demo"]]  # commands that keep what was finished
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)]
 Settings = Annotated[
@@ -486,9 +487,11 @@ def _stop(number: int, frame: object) -> NoReturn:
     progress = sys.modules.get("flows.progress")
     kept = progress.so_far() if progress is not None else ""
     told = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""  # the line of the bar goes, the cursor comes back
-    told += f"git10m: interrupted{f'; {kept}' if kept else ''}\nto go on from here, run the same command again:\n"
-    command = printable(shlex.join(["git10m", *sys.argv[1:]]))
-    os.write(2, f"{told}  {command}\n".encode())  # no buffer, no lock: this may have interrupted a write
+    told += f"git10m: interrupted{f'; {kept}' if kept else ''}\n"
+    if sys.argv[1:2] in _GO_ON:
+        command = printable(shlex.join(["git10m", *sys.argv[1:]]))
+        told += f"to go on from here, run the same command again:\n  {command}\n"
+    os.write(2, told.encode())  # no buffer, no lock: this may have interrupted a write
     for children in Path("/proc/self/task").glob("*/children"):
         for child in children.read_text().split():
             with suppress(ProcessLookupError):

@@ -99,7 +99,7 @@ def stage(
     with Progress(*columns, console=console, transient=True, expand=can_count, disable=hidden) as bars:
         _at_work = StageBar(name, bars, rows, byte_length, items, done)
         yield _at_work
-    _at_work = None
+    _at_work = None  # in no `finally`: of what an exception ends, as Prefect's on SIGTERM, it is told how far it was
 
 
 _at_work: StageBar | None = None

@@ -53,10 +53,10 @@ def run_publish(
     manifest = read_manifest(directory)
     _refuse_unsound(directory)
     with _form(directory, manifest) as (folder, form):
-        sizes = [(file.path, file.byte_length) for file in form.files] + [
-            (MANIFEST, (folder / MANIFEST).stat().st_size)
-        ]
-        files = tuple(UploadedFile(path=path, byte_length=byte_length) for path, byte_length in sizes)
+        files = (
+            *(UploadedFile(path=file.path, byte_length=file.byte_length) for file in form.files),
+            UploadedFile(path=MANIFEST, byte_length=(folder / MANIFEST).stat().st_size),
+        )
         because = permission(manifest.source).because
         say(f"{manifest.subset} of {manifest.source.name} to {page(hub_id)}")
         say(f"{_name(manifest, form)}: {because}")
@@ -73,7 +73,6 @@ def run_publish(
                 uploaded = upload(folder, form, hub_id, public=public, done=arrived)
             _tell_of(uploaded, form, say)
     if as_json:
-        made = uploaded._asdict() if uploaded is not None else {}
         report = UploadReport(
             subset=manifest.subset,
             source=manifest.source.name,
@@ -81,7 +80,7 @@ def run_publish(
             form=form.mode,
             because=because,
             files=files,
-            commit=Commit(**{name: made[name] for name in Commit.model_fields}) if made else None,
+            commit=uploaded and Commit(**{name: getattr(uploaded, name) for name in Commit.model_fields}),
         )
         print(json_of(report))
     return uploaded
