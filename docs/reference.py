@@ -1,17 +1,16 @@
-"""Write ``recipe.md``, ``reasons.md`` and ``manifest.schema.json`` from the code; a test checks them.
+"""Write ``recipe.md``, ``reasons.md`` and the JSON Schemas of recipe and manifest from the code; a test checks them.
 
 python docs/reference.py
 """
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
 from schemas.base import Model
-from schemas.manifest import Manifest
+from schemas.json_schemas import manifest_schema, recipe_schema
 from schemas.reasons import REASONS
 from schemas.recipe import Recipe
 
@@ -22,6 +21,10 @@ _RECIPE = """\
 
 A recipe is a YAML file, and the one parameter of the `curate` flow. Keys not listed here are errors. Any key can be set
 on the command line by its path: `git10m curate RECIPE.yaml --set subsets.0.quality.min_score=4.8`.
+
+Editors complete and check a recipe by [recipe.schema.json](recipe.schema.json), which `git10m schema` prints as well:
+those that know YAML's language server by the first line `# yaml-language-server: $schema=recipe.schema.json`.
+`git10m init SOURCE` writes a recipe with comments, after a look at the source.
 
 <!-- Written by docs/reference.py from schemas/. -->
 """
@@ -64,15 +67,6 @@ def reasons_page() -> str:
         for reason in REASONS
     )
     return _REASONS + "".join(rows)
-
-
-def manifest_schema() -> str:
-    """Return the JSON Schema of ``manifest.json``."""
-    schema = Manifest.model_json_schema(mode="serialization")
-    told = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "manifest.json of a subset"}
-    return (
-        json.dumps(told | {key: schema[key] for key in schema if key != "title"}, indent=2, ensure_ascii=False) + "\n"
-    )
 
 
 def _heading(model: type[Model], paths: list[str]) -> str:
@@ -119,7 +113,12 @@ _WORDS = {"None": "null", "True": "true", "False": "false"}
 _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 
 
-PAGES = {"recipe.md": recipe_page, "reasons.md": reasons_page, "manifest.schema.json": manifest_schema}
+PAGES = {
+    "recipe.md": recipe_page,
+    "reasons.md": reasons_page,
+    "recipe.schema.json": recipe_schema,
+    "manifest.schema.json": manifest_schema,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
