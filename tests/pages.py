@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from hubserver import OWNER
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[1]
@@ -48,3 +49,8 @@ def anchors(page: Path) -> set[str]:
     tokens = MarkdownIt("commonmark").parse(page.read_text(encoding="utf-8"))
     headings = [after.content for token, after in pairwise(tokens) if token.type == "heading_open"]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def here(text: str, world: Path) -> str:
+    """Return a block's text with ``/data`` in the folder ``world``, and the Hub's data set of one who may write."""
+    return re.sub(r"(?<![\w.}])/data/", f"{world}/data/", text).replace(" me/", f" {OWNER}/")

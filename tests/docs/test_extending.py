@@ -17,8 +17,9 @@ pytestmark = pytest.mark.slow
 
 _COPIED = ("deployments", "docs", "flows", "schemas", "tasks", "tests", "pyproject.toml", "README.md")
 _TESTS = (
-    "tests/schemas/test_reasons.py", "tests/tasks/select/test_actions.py", "tests/docs/test_reference.py",
-    "tests/tasks/scan/test_facts.py", "tasks/coverage.py",
+    "tests/schemas", "tests/tasks/select/test_actions.py", "tests/tasks/select/test_rules.py",
+    "tests/docs/test_reference.py", "tests/tasks/scan/test_facts.py", "tests/tasks/demo/test_defects.py",
+    "tasks/coverage.py",
 )  # fmt: skip
 
 
