@@ -200,6 +200,7 @@ def environment_of(world: Path, api: str) -> dict[str, str]:
 RUN_HERE = [page for page in PAGES if page.name not in APART and blocks(page)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: page.stem)
 def test_page(page: Path, shell: Shell) -> None:
     for block in blocks(page):
