@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -142,9 +143,10 @@ class Shell:
             process = subprocess.Popen(
                 words, cwd=self.world, env=self.environment, stdout=said, stderr=said, start_new_session=True
             )
-        sign = "Check out the dashboard" if words[1] == "server" else "started!"
         try:
-            wait(lambda: sign in log.read_text(), f"{' '.join(words)}; see {log}", 90)
+            if words[1] == "server":
+                port = int(self.environment["PREFECT_SERVER_API_PORT"])
+                wait(lambda: listens(port), f"the server; see {log}", 90)
             yield
         finally:
             os.killpg(process.pid, signal.SIGTERM)
@@ -163,6 +165,11 @@ class Shell:
             recipe["subsets"][0] |= shown
         YAML(typ="safe").dump(recipe, self.world / "shown.yaml")
         self._run("git10m plan shown.yaml", str(block))
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
