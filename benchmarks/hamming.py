@@ -116,12 +116,12 @@ def keys(pairs: HammingPairs) -> NDArray[np.int64]:
 
 def elect_all(node: NDArray[np.int64], pairs: HammingPairs) -> int:
     """Elect keepers among all rows, ranked at random; return how many."""
-    from tasks.select.election import Near, elect
+    from tasks.select.election import Electorate, Near
 
     candidates = np.random.default_rng(0).permutation(len(node))
     similarity = np.ones(len(pairs.a), np.float32)
     near = Near(node.astype(np.int32), pairs.a, pairs.b, pairs.distance, similarity)
-    return int(elect(candidates, len(node), near=near).kept.sum())
+    return int(Electorate(len(node), near=near).elect(candidates).kept.sum())
 
 
 def peak_mib() -> int:

@@ -217,6 +217,38 @@ def diff(
 
 
 @app.command()
+def browse(
+    place: Annotated[
+        Path,
+        typer.Argument(metavar="SUBSET_DIR|WORKSPACE|RECIPE", help="What was curated, or scanned.", show_default=False),
+    ],
+    subset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Begin with this subset of the recipe; else the first.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page's server; 0 takes any.")] = 8010,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in your browser.")] = True,
+) -> None:
+    """Move thresholds on a page of this machine, and see at once what is kept, and the pairs on both sides of each.
+
+    Reads what was measured, and writes nothing. Needs the extra [cyan]browse[/]. Exit status: 0 stopped, 1 nothing was
+    scanned there, 2 the usage is wrong.
+    """
+    from flows.recipes import RecipeError
+
+    if not place.exists():
+        _fail(f"{place}: no such file or folder", _MISUSED)
+    from flows.browse import run_browse
+
+    def serve_page() -> None:
+        try:
+            run_browse(place, subset=subset, port=port, show=show)
+        except RecipeError as error:
+            _fail(str(error), _MISUSED)
+
+    _run(serve_page)
+
+
+@app.command()
 def publish(
     subset: SubsetDir,
     hub_id: Annotated[str, typer.Argument(metavar="HUB_ID", help="The data set: owner/name.", show_default=False)],

@@ -24,6 +24,7 @@ from tasks.select.stage import select
 from tasks.source.listing import fetch_cache, shards_of
 from tasks.source.shards import Shard, SourceError
 from tasks.versions import Versions
+from tasks.workspace import remember
 from tasks.write.rows import SourceChanged
 from tasks.write.schema import data_schema
 
@@ -54,6 +55,7 @@ def curate(recipe: Recipe) -> CurateReport:
     with standing_engine(recipe.engine) as engine:
         recipe = recipe.model_copy(update={"engine": engine})
         scanned = scan(recipe)
+        remember(recipe)
         references = tuple(_scan_reference(recipe, number) for number in range(len(recipe.deduplication.references)))
         while True:
             _require_rows(recipe, scanned)

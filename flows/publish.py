@@ -25,6 +25,7 @@ from schemas.reports import (
 )
 from schemas.subset import Subset
 from tasks.locks import Held
+from tasks.pinning import rooted
 from tasks.source.listing import local_folder
 from tasks.source.shards import Shard
 from tasks.write.manifest import draft_manifest
@@ -155,7 +156,7 @@ def publish_subset(recipe: Recipe, done: WrittenSubset, duplicates: DeduplicateR
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "flow_run_id": flow_run.get_id(),
             "flow_run_name": flow_run.get_name(),
-            "recipe": recipe.model_dump(mode="json"),
+            "recipe": rooted(recipe).model_dump(mode="json"),
             "scan": str(making.scan),
             "tables": _tables(making.scan, duplicates, selected),
         }

@@ -1,12 +1,15 @@
 """A recipe made exact: what its names stand for now."""
 
+from pathlib import Path
+
 from upath import UPath
 
 from schemas.errors import CurationError
 from schemas.recipe import Recipe
+from schemas.source import Source
 from schemas.subset import Subset
 from schemas.thresholds import NamedFile
-from tasks.files import sha256_of
+from tasks.files import is_local, sha256_of
 from tasks.select.lists import list_file
 from tasks.source.listing import pin
 
@@ -26,6 +29,41 @@ def pinned(recipe: Recipe) -> Recipe:
     deduplication = recipe.deduplication.model_copy(update={"references": references})
     subsets = [pinned_subset(subset) for subset in recipe.subsets]
     return recipe.model_copy(update={"source": pin(recipe.source), "deduplication": deduplication, "subsets": subsets})
+
+
+def rooted(recipe: Recipe) -> Recipe:
+    """Return ``recipe`` with all local paths absolute, so that it says the same wherever it is read."""
+    deduplication = recipe.deduplication
+    references = [_rooted_source(source) for source in deduplication.references]
+    return recipe.model_copy(
+        update={
+            "source": _rooted_source(recipe.source),
+            "deduplication": deduplication.model_copy(update={"references": references}),
+            "subsets": [_rooted_subset(subset) for subset in recipe.subsets],
+            "output": recipe.output.model_copy(update={"dir": _rooted_path(recipe.output.dir)}),
+            "workspace": _rooted_path(recipe.workspace),
+        }
+    )
+
+
+def _rooted_source(source: Source) -> Source:
+    if source.kind == "hub" or "://" in source.path:
+        return source
+    return source.model_copy(update={"path": str(Path(source.path).expanduser().absolute())})
+
+
+def _rooted_subset(subset: Subset) -> Subset:
+    named = {key: getattr(subset, key) for key in ("area", "include", "exclude")}
+    known = {
+        key: file.model_copy(update={"path": _rooted_path(file.path)})
+        for key, file in named.items()
+        if file is not None
+    }
+    return subset.model_copy(update=known)
+
+
+def _rooted_path(path: UPath) -> UPath:
+    return path.absolute() if is_local(path) else path
 
 
 def pinned_subset(subset: Subset) -> Subset:

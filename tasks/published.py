@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,6 +51,18 @@ def read_manifest(directory: UPath) -> Manifest:
     if not manifest.seal:
         raise NotASubset(f"{path}: the manifest is not sealed")
     return manifest
+
+
+def read_run(directory: UPath) -> dict[str, Any]:
+    """Return what the run that made the subset in ``directory`` noted of itself: :data:`RUN`.
+
+    Raises:
+        OSError, ValueError: if there is no such note, or it cannot be read.
+    """
+    run = json.loads((directory / RUN).read_text(encoding="utf-8"))
+    if not isinstance(run, dict):
+        raise ValueError(f"{directory / RUN}: found {type(run).__name__}, expected an object")
+    return run
 
 
 def read_where(path: UPath, condition: pc.Expression, columns: Sequence[str] | None = None) -> pa.Table:

@@ -1,9 +1,10 @@
-"""What all tests share: no telemetry, one Prefect server for those that need one, and far ends on loopback."""
+"""What all tests share: no telemetry, one Prefect server and one browser for all, and far ends on loopback."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import browser as chromium
 import hubserver
 import pytest
 import s3server
@@ -65,3 +66,19 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses between attempts are short; their number stays."""
     monkeypatch.setattr("tasks.source.places.patience.FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr("tasks.source.places.patience.LONGEST_PAUSE_S", 0.02)
+
+
+@pytest.fixture(scope="session")
+def _chromium() -> Iterator[chromium.Browser]:
+    path = chromium.installed()
+    if path is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(chromium.MISSING)
+    with chromium.launched(path) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(_chromium: chromium.Browser) -> Iterator[chromium.Browser]:
+    """A browser without open pages."""
+    yield _chromium
+    _chromium.close_pages()

@@ -1,6 +1,5 @@
 """Find rows of a subset by id or name, and what the workspace measured of them."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from schemas.manifest import Manifest, ShardIdentity
 from schemas.recipe import ScanSettings
 from schemas.tables import INDEX_FILE, REJECTED_FILE, SCAN_VERSION, SIGNALS
 from tasks.files import read_parquet_metadata
-from tasks.published import RUN, SubsetDamaged, read_row_ids, read_where
+from tasks.published import SubsetDamaged, read_row_ids, read_run, read_where
 from tasks.scan.reuse import signals_path
 
 _SUGGESTED = 3
@@ -99,8 +98,7 @@ def shard_of(manifest: Manifest, row_id: int) -> tuple[ShardIdentity, int]:
 def workspace_of(directory: UPath) -> UPath | None:
     """Return the workspace of the run that made the subset, as its ``run.json`` has it; None if that does not say."""
     try:
-        run = json.loads((directory / RUN).read_text(encoding="utf-8"))
-        return UPath(run["recipe"]["workspace"])
+        return UPath(read_run(directory)["recipe"]["workspace"])
     except (OSError, ValueError, KeyError, TypeError, ImportError):
         return None
 

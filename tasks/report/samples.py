@@ -22,10 +22,8 @@ from tasks.report.notes import (
     score_note,
 )
 from tasks.report.page import Group, GroupSheet, Picture, ReportData, Sheet
-from tasks.scan.images import byte_views
 from tasks.signals import by_shard, first_row_ids, load_signals, readable_shards
-from tasks.source.columns import Layout, facts, images
-from tasks.source.read import take_rows
+from tasks.source.pairs import Pairs, read_pairs
 from tasks.source.shards import Shard
 
 KEPT_PICTURES = 24
@@ -34,9 +32,6 @@ FETCHED_SHARDS = 4
 _SEED = 20_251_103
 
 _FIGURE_COLUMNS = ("longitude", "latitude", "z", "img_quality_score", "caption_words")
-
-Pairs = dict[int, tuple[bytes | None, str | None]]
-"""Image and caption of each row that is shown."""
 
 
 def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdicts: UPath) -> ReportData:
@@ -61,7 +56,7 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
     known = _facts(scan, wanted)
     for row, verdict in zip(wanted.tolist(), judged.select(NOTED_VERDICTS).take(wanted).to_pylist(), strict=True):
         known[row] |= verdict
-    pairs = _pairs(readable_shards(shards, scan), scan, wanted)
+    pairs = read_pairs(readable_shards(shards, scan), scan, wanted)
     return ReportData(
         manifest=manifest,
         columns=columns,
@@ -150,21 +145,3 @@ def _facts(scan: ScanReport, row_ids: NDArray[np.int64]) -> dict[int, Facts]:
         table = read_parquet(scan.shards[index].signals, NOTED_SIGNALS).take(rows - starts[index])
         known |= zip(rows.tolist(), table.to_pylist(), strict=True)
     return known
-
-
-def _pairs(shards: Sequence[Shard], scan: ScanReport, row_ids: NDArray[np.int64]) -> Pairs:
-    starts = first_row_ids(scan)
-    pairs: Pairs = {}
-    for index, rows in by_shard(scan, row_ids):
-        layout = Layout(**scan.shards[index].layout)
-        layout = layout._replace(img_name=None, img_quality_score=None, caption_length=None)
-        shown: list[bytes | None] = []
-        captions: list[str | None] = []
-        for table in take_rows(shards[index], rows - starts[index], layout.names()):
-            for batch in table.to_batches():
-                views = byte_views(images(batch, layout)) if layout.image else [None] * batch.num_rows
-                shown += [bytes(view) if view else None for view in views]
-                texts = facts(batch, layout).columns.get("caption")
-                captions += [None] * batch.num_rows if texts is None else texts.to_pylist()
-        pairs |= zip(rows.tolist(), zip(shown, captions, strict=True), strict=True)
-    return pairs

@@ -22,6 +22,7 @@ from tasks.spill import room
 if TYPE_CHECKING:
     from tasks.deduplicate.kinships import Kinships
     from tasks.select.copies import Copies
+    from tasks.select.duplicates import KeeperElections
 
 _T = TypeVar("_T")
 
@@ -57,6 +58,14 @@ class Basis:
 
         recipe, pairs = self.recipe, self.duplicates.path
         return read_kinships(bring_kinships_up_to_date(self.scan, recipe.deduplication, pairs, recipe.workspace))
+
+    @cached_property
+    def elections(self) -> "KeeperElections":
+        """Who is kept of rows that are duplicates of each other."""
+        from tasks.select.duplicates import KeeperElections
+
+        near = self.duplicates.path is not None
+        return KeeperElections(self.kinships, self.recipe.deduplication, near=near)
 
     @cached_property
     def copies(self) -> "Copies":

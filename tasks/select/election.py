@@ -46,60 +46,96 @@ class Election(NamedTuple):
     nested: NDArray[np.int64]  # a kept row whose tile lies around this one's or, if there is none, within; else -1
 
 
-def elect(
-    candidates: NDArray[np.int64],
-    rows: int,
-    *,
-    groups: Sequence[Group] = (),
-    near: Near | None = None,
-    nested: Nested | None = None,
-) -> Election:
-    """Elect keepers among ``candidates``.
+class Thinned(NamedTuple):
+    """Who is kept and who is not, without a word on whose duplicate a row is; arrays of shape (rows,)."""
 
-    Args:
-        candidates: rows that may be kept, best first.
-        rows: how many rows there are.
-        groups, near, nested: what makes rows duplicates of each other; None: nothing of that kind.
+    kept: NDArray[np.bool_]
+    copies: NDArray[np.bool_]  # not kept, candidate or not, and a duplicate of a row that is
 
-    Returns:
+
+class Electorate:
+    """Rows, and what makes them duplicates of each other, laid out for any number of elections."""
+
+    def __init__(
+        self, rows: int, *, groups: Sequence[Group] = (), near: Near | None = None, nested: Nested | None = None
+    ):
+        """Lay out ``rows`` rows; of ``groups``, ``near`` and ``nested``, None: nothing of that kind."""
+        nobody = np.full(rows, -1, np.int32)
+        nothing = np.empty(0, np.int32)
+        self._groups = tuple(groups)
+        self._near = near or Near(nobody, nothing, nothing, nothing.astype(np.int8), nothing.astype(np.float32))
+        self._nested = nested or Nested(nobody, nothing)
+        self._codes = np.stack([group.code for group in groups]) if groups else np.empty((0, rows), np.int32)
+        self._begins = np.cumsum([0, *(int(group.code.max(initial=-1)) + 1 for group in groups)])
+        self._most = np.array([group.most for group in groups], np.int64)
+        self._start, self._neighbour, self._edge = _adjacency(self._near)
+
+    def elect(self, candidates: NDArray[np.int64]) -> Election:
+        """Elect keepers among ``candidates``, rows that may be kept, best first.
+
         Going through the candidates best first, a row is kept unless it is a duplicate of rows that are kept. Every
         other row, candidate or not, names those that it is a duplicate of.
-    """
-    nobody = np.full(rows, -1, np.int32)
-    nothing = np.empty(0, np.int32)
-    near = near or Near(nobody, nothing, nothing, nothing.astype(np.int8), nothing.astype(np.float32))
-    nested = nested or Nested(nobody, nothing)
-    codes = np.stack([group.code for group in groups]) if groups else np.empty((0, rows), np.int32)
-    sizes = [int(group.code.max(initial=-1)) + 1 for group in groups]
-    begins = np.cumsum([0, *sizes])
-    most = np.array([group.most for group in groups], np.int64)
-    start, neighbour, edge = _adjacency(near)
-    members = np.zeros(begins[-1], np.int32)
-    first = np.full(begins[-1], -1, np.int64)
-    kept_at = np.full(len(start) - 1, -1, np.int64)
-    tile_kept, tile_within = (np.full(len(nested.parent), -1, np.int64) for _ in range(2))
-    rank = np.full(rows, -1, np.int32)
-    _walk(
-        candidates, codes, begins, most, members, first,
-        near.node, start, neighbour, kept_at,
-        nested.tile, nested.parent, tile_kept, tile_within, rank,
-    )  # fmt: skip
-    kept = rank >= 0
-    in_groups = []
-    for number, group in enumerate(groups):
-        of_group = first[begins[number] : begins[number + 1]]
-        full = members[begins[number] : begins[number + 1]] >= group.most
-        in_groups.append(_of_code(np.where(full, of_group, -1), group.code, kept, -1))
-    node_keeper, node_distance, node_similarity = _nearest(near, start, neighbour, edge, kept_at, rank)
-    around = _kept_around(nested.parent, tile_kept)
-    return Election(
-        kept,
-        tuple(in_groups),
-        _of_code(node_keeper, near.node, kept, -1),
-        _of_code(node_distance, near.node, kept, -1),
-        _of_code(node_similarity, near.node, kept, 0),
-        _of_code(np.where(around >= 0, around, tile_within), nested.tile, kept, -1),
-    )
+        """
+        seats, near, nested, begins = self._walk(candidates), self._near, self._nested, self._begins
+        kept = seats.rank >= 0
+        in_groups = []
+        for number, group in enumerate(self._groups):
+            of_group = seats.first[begins[number] : begins[number + 1]]
+            full = seats.members[begins[number] : begins[number + 1]] >= group.most
+            in_groups.append(_of_code(np.where(full, of_group, -1), group.code, kept, -1))
+        node_keeper, node_distance, node_similarity = _nearest(
+            near, self._start, self._neighbour, self._edge, seats.kept_at, seats.rank
+        )
+        around = _kept_around(nested.parent, seats.tile_kept)
+        return Election(
+            kept,
+            tuple(in_groups),
+            _of_code(node_keeper, near.node, kept, -1),
+            _of_code(node_distance, near.node, kept, -1),
+            _of_code(node_similarity, near.node, kept, 0),
+            _of_code(np.where(around >= 0, around, seats.tile_within), nested.tile, kept, -1),
+        )
+
+    def thin(self, candidates: NDArray[np.int64]) -> Thinned:
+        """Elect as :meth:`elect` does, and only tell who is a duplicate of somebody: a fraction of the time."""
+        seats = self._walk(candidates)
+        copies = np.empty(len(seats.rank), np.bool_)
+        _find_copies(
+            self._codes, self._begins, self._most, seats.members,
+            self._near.node, seats.blocked,
+            self._nested.tile, self._nested.parent, seats.tile_kept, seats.tile_within, seats.rank, copies,
+        )  # fmt: skip
+        return Thinned(seats.rank >= 0, copies)
+
+    def _walk(self, candidates: NDArray[np.int64]) -> "_Seats":
+        rows, nodes, tiles = self._codes.shape[1], len(self._start) - 1, len(self._nested.parent)
+        seats = _Seats(
+            rank=np.full(rows, -1, np.int32),
+            members=np.zeros(self._begins[-1], np.int32),
+            first=np.full(self._begins[-1], -1, np.int64),
+            kept_at=np.full(nodes, -1, np.int64),
+            blocked=np.zeros(nodes, np.bool_),
+            tile_kept=np.full(tiles, -1, np.int64),
+            tile_within=np.full(tiles, -1, np.int64),
+        )
+        _walk(
+            candidates, self._codes, self._begins, self._most, seats.members, seats.first,
+            self._near.node, self._start, self._neighbour, seats.kept_at, seats.blocked,
+            self._nested.tile, self._nested.parent, seats.tile_kept, seats.tile_within, seats.rank,
+        )  # fmt: skip
+        return seats
+
+
+class _Seats(NamedTuple):
+    """Where an election stands; -1 for nobody."""
+
+    rank: NDArray[np.int32]  # by row: its place among the candidates, if it is kept
+    members: NDArray[np.int32]  # by group: how many are kept, and
+    first: NDArray[np.int64]  # the best of them
+    kept_at: NDArray[np.int64]  # by node: the row that is kept
+    blocked: NDArray[np.bool_]  # by node: it has a row that is kept, or is near one that has
+    tile_kept: NDArray[np.int64]  # by tile: the first row that is kept, and
+    tile_within: NDArray[np.int64]  # the first within it
 
 
 def _of_code(values: NDArray[_T], code: NDArray[np.int32], kept: NDArray[np.bool_], nothing: int) -> NDArray[_T]:
@@ -137,10 +173,10 @@ def _walk(
     candidates: NDArray[np.int64], codes: NDArray[np.int32], begins: NDArray[np.int64], most: NDArray[np.int64],
     members: NDArray[np.int32], first: NDArray[np.int64],
     node: NDArray[np.int32], start: NDArray[np.int64], neighbour: NDArray[np.int32], kept_at: NDArray[np.int64],
+    blocked: NDArray[np.bool_],
     tile: NDArray[np.int32], parent: NDArray[np.int32], tile_kept: NDArray[np.int64], tile_within: NDArray[np.int64],
     rank: NDArray[np.int32],
 ) -> None:  # fmt: skip
-    blocked = np.zeros(len(kept_at), np.bool_)
     for number in range(len(candidates)):
         row = candidates[number]
         free = node[row] < 0 or not blocked[node[row]]
@@ -175,6 +211,29 @@ def _walk(
                 if tile_within[outer] < 0:
                     tile_within[outer] = row
                 outer = parent[outer]
+
+
+@compiled
+def _find_copies(
+    codes: NDArray[np.int32], begins: NDArray[np.int64], most: NDArray[np.int64], members: NDArray[np.int32],
+    node: NDArray[np.int32], blocked: NDArray[np.bool_],
+    tile: NDArray[np.int32], parent: NDArray[np.int32], tile_kept: NDArray[np.int64], tile_within: NDArray[np.int64],
+    rank: NDArray[np.int32], copies: NDArray[np.bool_],
+) -> None:  # fmt: skip
+    for row in range(len(rank)):
+        found = False
+        if rank[row] < 0:
+            found = node[row] >= 0 and blocked[node[row]]
+            for kind in range(len(codes)):
+                code = codes[kind, row]
+                found = found or (code >= 0 and members[begins[kind] + code] >= most[kind])
+            if not found and tile[row] >= 0:
+                found = tile_within[tile[row]] >= 0
+                outer = parent[tile[row]]
+                while not found and outer >= 0:
+                    found = tile_kept[outer] >= 0
+                    outer = parent[outer]
+        copies[row] = found
 
 
 @compiled

@@ -39,23 +39,21 @@ def give_verdicts(subset: Subset, basis: Basis) -> SelectReport:
         NoValues: if a threshold is a quantile and no valid row has a value.
         AreaInvalid, ListInvalid: if a file that the subset names is not what it should be.
     """
-    from tasks.select.duplicates import find_keepers  # which compiles by Numba
-
     require_all_columns(subset, basis)
-    recipe, scan, kinships, settings = basis.recipe, basis.scan, basis.kinships, basis.recipe.deduplication
-    row_id, near = kinships.row_id, basis.duplicates.path is not None
+    recipe, scan, kinships = basis.recipe, basis.scan, basis.kinships
+    row_id = kinships.row_id
     mask, flags, thresholds = hold_against_all(subset, basis)
     parted = part_rows(subset, basis, mask)
     mask[basis.contaminated["row_id"].to_numpy()] |= np.uint64(Reason.CONTAMINATED.bit)
 
     kept = room(scan.rows, np.bool_)
     np.equal(mask, 0, out=kept)
-    elected = find_keepers(kinships, settings, near, kept[row_id])
+    elected = basis.elections.name_keepers(kept[row_id])
     kept[row_id] = elected.kept
     fate, top = drop_rows(subset, basis, parted, kept)
     found, own = elected, mask[row_id]
     if fate.any():  # what is a copy of a row that was dropped shares its fate, unless it is one of another, too
-        found = find_keepers(kinships, settings, near, elected.kept & (fate[row_id] == 0))
+        found = basis.elections.name_keepers(elected.kept & (fate[row_id] == 0))
         _share_fates(mask, fate)
         orphans = (own == 0) & ~found.kept & (found.reasons == 0)
         theirs = FATES[fate[row_id[np.where(elected.kept, np.arange(len(row_id)), elected.keeper)]]]

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tasks.select.election import Group, Near, Nested, elect
+from tasks.select.election import Electorate, Group, Near, Nested
 
 NOBODY = np.empty(0, np.int64)
 
@@ -21,27 +21,29 @@ def ints(values: list[int] | NDArray[np.int64]) -> NDArray[np.int32]:
 def test_a_chain_is_not_merged_into_one() -> None:
     """0 - 1 - 2: the middle row is best, then the ends go; an end is best, then the other end stays."""
     chain = near([0, 1, 2], (0, 1, 3), (1, 2, 4))
-    middle = elect(np.array([1, 0, 2]), 3, near=chain)
+    middle = Electorate(3, near=chain).elect(np.array([1, 0, 2]))
     assert middle.kept.tolist() == [False, True, False]
     assert middle.near.tolist() == [1, -1, 1]
     assert middle.distance.tolist() == [3, -1, 4]
-    end = elect(np.array([0, 1, 2]), 3, near=chain)
+    end = Electorate(3, near=chain).elect(np.array([0, 1, 2]))
     assert end.kept.tolist() == [True, False, True]
     assert end.near.tolist() == [-1, 0, -1]
 
 
 def test_a_row_names_its_nearest_keeper_and_on_a_tie_the_better_one() -> None:
-    found = elect(np.array([2, 3, 0, 1]), 4, near=near([0, 1, 2, 3], (0, 2, 2), (0, 3, 1), (1, 2, 2), (1, 3, 2)))
+    found = Electorate(4, near=near([0, 1, 2, 3], (0, 2, 2), (0, 3, 1), (1, 2, 2), (1, 3, 2))).elect(
+        np.array([2, 3, 0, 1])
+    )
     assert found.near.tolist() == [3, 2, -1, -1]
 
 
 def test_of_equally_distant_keepers_the_more_similar_one_is_named() -> None:
     pairs = near([0, 1, 2], (0, 2, 2), (1, 2, 2))._replace(similarity=np.array([0.91, 0.97], np.float32))
-    assert elect(np.array([0, 1]), 3, near=pairs).near.tolist() == [-1, -1, 1]
+    assert Electorate(3, near=pairs).elect(np.array([0, 1])).near.tolist() == [-1, -1, 1]
 
 
 def test_rows_of_one_node_leave_one_and_rows_without_node_all_stay() -> None:
-    found = elect(np.array([3, 4, 2, 1, 0]), 5, near=near([0, 0, -1, 0, -1]))
+    found = Electorate(5, near=near([0, 0, -1, 0, -1])).elect(np.array([3, 4, 2, 1, 0]))
     assert found.kept.tolist() == [False, False, True, True, True]
     assert found.near.tolist() == [3, 3, -1, -1, -1]
     assert found.distance.tolist() == [0, 0, -1, -1, -1]
@@ -49,45 +51,45 @@ def test_rows_of_one_node_leave_one_and_rows_without_node_all_stay() -> None:
 
 
 def test_a_row_that_is_no_candidate_costs_no_other_its_place_but_names_its_keeper() -> None:
-    found = elect(np.array([2]), 3, near=near([0, 1, 1], (0, 1, 4)))
+    found = Electorate(3, near=near([0, 1, 1], (0, 1, 4))).elect(np.array([2]))
     assert found.kept.tolist() == [False, False, True]
     assert found.near.tolist() == [2, 2, -1]
-    nobody = elect(NOBODY, 2, near=near([0, 0]))
+    nobody = Electorate(2, near=near([0, 0])).elect(NOBODY)
     assert nobody.kept.tolist() == [False, False]
     assert nobody.near.tolist() == [-1, -1]
 
 
 def test_of_a_group_as_many_are_kept_as_may_be_and_the_others_name_the_best() -> None:
-    found = elect(np.array([4, 1, 0, 2, 3]), 5, groups=[Group(ints([0, 0, 0, -1, 0]), 2)])
+    found = Electorate(5, groups=[Group(ints([0, 0, 0, -1, 0]), 2)]).elect(np.array([4, 1, 0, 2, 3]))
     assert found.kept.tolist() == [False, True, False, True, True]
     assert found.groups[0].tolist() == [4, -1, 4, -1, -1]
 
 
 def test_a_group_that_is_not_full_makes_nobody_a_duplicate() -> None:
-    found = elect(np.array([0]), 2, groups=[Group(ints([0, 0]), 2)])
+    found = Electorate(2, groups=[Group(ints([0, 0]), 2)]).elect(np.array([0]))
     assert found.groups[0].tolist() == [-1, -1]
 
 
 def test_of_nested_tiles_the_first_stays_and_the_others_name_the_nearest() -> None:
     """Tile 0 holds 1, which holds 2; 3 lies beside them."""
     nested = Nested(ints([0, 1, 2, 3, -1]), ints([-1, 0, 1, -1]))
-    finest = elect(np.array([2, 3, 1, 0, 4]), 5, nested=nested)
+    finest = Electorate(5, nested=nested).elect(np.array([2, 3, 1, 0, 4]))
     assert finest.kept.tolist() == [False, False, True, True, True]
     assert finest.nested.tolist() == [2, 2, -1, -1, -1]
-    coarsest = elect(np.array([0, 1, 2, 3, 4]), 5, nested=nested)
+    coarsest = Electorate(5, nested=nested).elect(np.array([0, 1, 2, 3, 4]))
     assert coarsest.kept.tolist() == [True, False, False, True, True]
     assert coarsest.nested.tolist() == [-1, 0, 0, -1, -1]
 
 
 def test_nested_tiles_do_not_make_rows_of_one_tile_duplicates() -> None:
-    found = elect(np.array([0, 1, 2]), 3, nested=Nested(ints([1, 1, 0]), ints([-1, 0])))
+    found = Electorate(3, nested=Nested(ints([1, 1, 0]), ints([-1, 0]))).elect(np.array([0, 1, 2]))
     assert found.kept.tolist() == [True, True, False]
 
 
 def test_nothing_is_a_duplicate_where_nothing_counts() -> None:
-    found = elect(np.array([1, 0]), 2)
+    found = Electorate(2).elect(np.array([1, 0]))
     assert found.kept.tolist() == [True, True]
-    assert elect(NOBODY, 0).kept.tolist() == []
+    assert Electorate(0).elect(NOBODY).kept.tolist() == []
 
 
 @given(st.data())
@@ -136,10 +138,14 @@ def test_the_election_is_the_greedy_one_row_by_row(data: st.DataObject) -> None:
         np.array([distance[key][0] for key in keys], np.int8),
         np.array([distance[key][1] for key in keys], np.float32),
     )  # fmt: skip
-    found = elect(
-        np.array(candidates, np.int64), rows, near=pairs, nested=Nested(ints(tile), ints(parent)),
+    electorate = Electorate(
+        rows, near=pairs, nested=Nested(ints(tile), ints(parent)),
         groups=[Group(ints(code), limit) for code, limit in zip(codes, most, strict=True)],
     )  # fmt: skip
+    found, thinned = (hold(np.array(candidates, np.int64)) for hold in (electorate.elect, electorate.thin))
+    assert thinned.kept.tolist() == found.kept.tolist()
+    named = np.stack([found.near, found.nested, *found.groups]) >= 0
+    assert thinned.copies.tolist() == named.any(axis=0).tolist()
     assert np.flatnonzero(found.kept).tolist() == sorted(kept)
     for row in range(rows):
         others = [] if row in kept else kept

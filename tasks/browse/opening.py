@@ -1,0 +1,88 @@
+"""What there is to browse: a subset's folder, or a workspace; and all that is known of its source."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from upath import UPath
+
+from schemas.errors import CurationError
+from schemas.recipe import Recipe
+from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
+from schemas.subset import Subset
+from tasks.deduplicate.stage import find_duplicates
+from tasks.pinning import pinned
+from tasks.planning.known import lies_here, look_up
+from tasks.published import MANIFEST, RUN, read_manifest, read_run
+from tasks.signals import first_row_ids, readable_shards
+from tasks.source.shards import Shard
+from tasks.workspace import last_recipe
+
+
+class NothingToBrowse(CurationError):
+    """A place from which it cannot be told what was scanned."""
+
+
+class Opened(NamedTuple):
+    """A source that was scanned, and the subset to begin with."""
+
+    recipe: Recipe
+    subset: Subset
+    scan: ScanReport
+    duplicates: DeduplicateReport
+    shards: tuple[Shard, ...]  # that were scanned, in order
+    at_hand: NDArray[np.bool_]  # shape (rows,): the row's shard lies on this machine
+    unscanned: int  # shards that were never scanned
+
+
+def recipe_at(place: UPath) -> tuple[Recipe, str | None]:
+    """Return the recipe that made the subset in ``place``, and its name; of a workspace the last one that was run.
+
+    Raises:
+        NothingToBrowse: if it is neither, or does not tell its recipe.
+    """
+    if (place / MANIFEST).is_file():
+        manifest = read_manifest(place)
+        try:
+            return Recipe.model_validate(read_run(place)["recipe"]), manifest.subset
+        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+            told = f"{place / RUN}: does not tell the recipe of the run: {error}"
+            raise NothingToBrowse(f"{told}; give the recipe's file instead of the folder") from error
+    recipe = last_recipe(place)
+    if recipe is None:
+        raise NothingToBrowse(f"{place}: found no subset, and no workspace of a run; expected one of them, or a recipe")
+    return recipe, None
+
+
+def open_source(recipe: Recipe, subset: str | None) -> Opened:
+    """Return what is known of the source of ``recipe``, and near-duplicates, which are searched for if need be.
+
+    Args:
+        recipe: what was run.
+        subset: name of the one to begin with; None: the first.
+
+    Raises:
+        NothingToBrowse: if nothing was scanned, or there is no such subset.
+        SourceError, FileChanged: as for a run.
+    """
+    names = [one.name for one in recipe.subsets]
+    if subset is not None and subset not in names:
+        raise NothingToBrowse(f"the recipe has no subset {subset!r}; it has {', '.join(names)}")
+    recipe = pinned(recipe)
+    known, *others = (
+        look_up(recipe.model_copy(update={"source": source}), source.name)
+        for source in (recipe.source, *recipe.deduplication.references)
+    )
+    for one in (known, *others):
+        if not one.scan.rows:
+            raise NothingToBrowse(
+                f"{one.key}: nothing of it is scanned in {recipe.workspace}; run git10m curate before"
+            )
+    references = tuple(ReferenceReport(name=other.key, scan=other.scan) for other in others)
+    duplicates = find_duplicates(known.scan, references, recipe.deduplication, recipe.workspace)
+    shards = tuple(readable_shards(known.shards, known.scan))
+    at_hand = np.zeros(known.scan.rows, np.bool_)
+    for shard, start, end in zip(shards, (starts := first_row_ids(known.scan)), starts[1:], strict=False):
+        at_hand[start:end] = lies_here(shard)
+    chosen = recipe.subsets[0 if subset is None else names.index(subset)]
+    return Opened(recipe, chosen, known.scan, duplicates, shards, at_hand, len(known.new))

@@ -1,0 +1,195 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pairs import pair, recipe_for, scan_all, write_tree
+
+from schemas.recipe import Recipe
+from schemas.reports import DeduplicateReport, ScanReport
+from tasks.browse.controls import Limits, limits_of, with_limits
+from tasks.browse.trial import STAGES, Outcome, Trial
+from tasks.deduplicate.stage import find_duplicates
+from tasks.report.figures import tile_counts
+from tasks.select.basis import Basis
+from tasks.select.thresholds import ColumnAbsent
+from tasks.select.verdicts import give_verdicts
+from tasks.signals import load_signals
+
+ROWS = 90
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, ScanReport, DeduplicateReport]:
+    """A source with copies of pictures and captions, rows without score, place or caption, and bad pictures."""
+    folder = tmp_path_factory.mktemp("trial")
+    rows: list[dict[str, Any]] = []
+    for n in range(ROWS):
+        changes: dict[str, Any] = {"Google_location": f"{10 + n % 5}_{n}_{n * 3}", "resolution": 2.0 ** (7 - n % 5)}
+        changes |= {"img_quality_score": None} if n % 11 == 0 else {}
+        changes |= {"Google_location": None} if n % 13 == 0 else {}
+        changes |= {"image": b"no picture"} if n % 17 == 0 else {}
+        rows.append(pair(n - 1 if n % 3 == 2 else n) | {"img_name": f"{n}.jpg"} | changes)
+    recipe = recipe_for(
+        write_tree(folder / "source", rows), folder, deduplication={"same_tile": True, "caption_copies": 2}
+    )
+    scan = scan_all(recipe)
+    return recipe, scan, find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
+
+
+def trial_of(scanned: tuple[Recipe, ScanReport, DeduplicateReport], **subset: Any) -> tuple[Trial, Recipe]:
+    recipe, scan, duplicates = scanned
+    recipe = Recipe.model_validate(recipe.model_dump() | {"subsets": [{"name": "clean"} | subset]})
+    return Trial(Basis(recipe, scan, duplicates), recipe.subsets[0]), recipe
+
+
+_ANY = st.one_of(st.none(), st.floats(-1, 6).map(lambda value: round(value, 2)))
+
+
+@st.composite
+def ranges(draw: st.DrawFn, low: int, high: int) -> Limits:
+    ends = sorted(draw(st.tuples(st.integers(low, high), st.integers(low, high))))
+    return Limits(*(draw(st.sampled_from([end, None])) for end in ends))
+
+
+@given(
+    score=_ANY,
+    words=ranges(0, 40),
+    zoom=ranges(9, 15),
+    sharpness=ranges(0, 60),
+    nominal=ranges(1, 130),
+    fixed=st.sampled_from(
+        [
+            {},
+            {"bbox": {"west": -180, "south": 0, "east": -170, "north": 89}},
+            {"quality": {"min_quantile": 0.3, "per_zoom": True}},
+        ]
+    ),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_funnel_is_that_of_the_verdicts(
+    scanned: tuple[Recipe, ScanReport, DeduplicateReport],
+    score: float | None,
+    words: Limits,
+    zoom: Limits,
+    sharpness: Limits,
+    nominal: Limits,
+    fixed: dict[str, Any],
+) -> None:
+    trial, recipe = trial_of(scanned, **fixed)
+    limits = {
+        "quality": Limits(score), "caption_words": words, "zoom": zoom, "signals.sharpness": sharpness,
+        "resolution_m": nominal,
+    }  # fmt: skip
+    limits = {key: ends for key, ends in limits.items() if key in trial.limits}
+    trial.outcome({"zoom": Limits(11)})  # what was looked at before must not count
+    outcome = trial.outcome(limits)
+    moved = recipe.model_copy(update={"subsets": [with_limits(recipe.subsets[0], limits)]})
+    report = give_verdicts(moved.subsets[0], Basis(moved, *scanned[1:]))
+    expected = {step.stage: step.rejected for step in report.funnel.steps}
+    assert {step.stage: step.rejected for step in outcome.funnel.steps} == {
+        stage: expected[stage] for stage in STAGES
+    }  # fmt: skip
+    assert outcome.funnel.kept == report.kept
+    _assert_figures(trial, outcome, scanned[1], pq.read_table(report.verdicts)["kept"].to_numpy())
+
+
+def _assert_figures(trial: Trial, outcome: Outcome, scan: ScanReport, kept: Any) -> None:
+    signals = load_signals(scan, [figure.signal for figure in trial.figures] + ["longitude", "latitude"])
+    for figure, counts in zip(trial.figures, outcome.figures, strict=True):
+        values = signals[figure.signal].to_numpy().astype(np.float64)
+        among = np.clip(values[kept & np.isfinite(values)], figure.edges[0], figure.edges[-1])
+        assert counts.tolist() == np.histogram(among, figure.edges)[0].tolist()
+        assert figure.missing == int((~np.isfinite(values)).sum())
+    longitude, latitude = (signals[name].to_numpy() for name in ("longitude", "latitude"))
+    there = kept & np.isfinite(longitude)
+    assert np.array_equal(outcome.cells, tile_counts(longitude[there], latitude[there]))
+
+
+def test_a_trial_begins_where_its_subset_is_and_knows_quantiles_as_numbers(
+    scanned: tuple[Recipe, ScanReport, DeduplicateReport],
+) -> None:
+    trial, recipe = trial_of(scanned, quality={"min_quantile": 0.5}, caption_words={"min": 12, "max": 30})
+    report = give_verdicts(recipe.subsets[0], Basis(recipe, *scanned[1:]))
+    assert trial.limits["quality"].low == report.thresholds[0].value
+    assert trial.limits["caption_words"] == Limits(12, 30)
+    assert trial.outcome(trial.limits).funnel.kept == report.kept
+
+
+def test_what_cannot_be_moved_is_named_and_holds(scanned: tuple[Recipe, ScanReport, DeduplicateReport]) -> None:
+    per_zoom = {"min_quantile": 0.4, "per_zoom": True}
+    box = {"west": -179, "south": 0, "east": 179, "north": 89}
+    trial, recipe = trial_of(scanned, quality=per_zoom, bbox=box, caption_words={"min": 12, "action": "flag"})
+    report = give_verdicts(recipe.subsets[0], Basis(recipe, *scanned[1:]))
+    assert set(trial.stays) == {"bbox", "quality", "caption_words"}
+    assert {control.key for control in trial.controls}.isdisjoint({"quality", "caption_words"})
+    assert trial.outcome(trial.limits).funnel.kept == report.kept
+
+
+def test_both_sides_of_a_threshold_pass_all_else_and_lie_nearest(
+    scanned: tuple[Recipe, ScanReport, DeduplicateReport],
+) -> None:
+    trial, _ = trial_of(scanned)
+    limits = {"quality": Limits(3.8), "zoom": Limits(11)}
+    sides = trial.both_sides(limits, "quality", "low", count=4, draw=0)
+    kept, lost = (trial.values("quality", rows) for rows in sides)
+    assert len(kept) == len(lost) == 4
+    assert (kept >= 3.8).all()
+    assert (lost < 3.8).all()
+    for rows in sides:
+        assert (trial.values("zoom", rows) >= 11).all()
+    lower = trial.outcome(limits | {"quality": Limits(float(lost.min()))}).funnel.kept
+    assert lower >= trial.outcome(limits).funnel.kept + len(lost)
+    again = trial.both_sides(limits, "quality", "low", count=4, draw=0)
+    assert [rows.tolist() for rows in again] == [rows.tolist() for rows in sides]
+    draws = {tuple(trial.both_sides(limits, "quality", "low", count=4, draw=draw).kept) for draw in range(6)}
+    assert len(draws) > 1
+
+
+def test_only_rows_at_hand_are_drawn(scanned: tuple[Recipe, ScanReport, DeduplicateReport]) -> None:
+    recipe, scan, duplicates = scanned
+    at_hand = np.arange(ROWS) < ROWS // 2
+    trial = Trial(Basis(recipe, scan, duplicates), recipe.subsets[0], at_hand)
+    sides = trial.both_sides({"caption_words": Limits(20)}, "caption_words", "low", count=50, draw=0)
+    assert len(sides.kept)
+    assert len(sides.lost)
+    assert max(sides.kept.max(), sides.lost.max()) < ROWS // 2
+
+
+def test_a_threshold_on_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    rows = [{key: pair(n)[key] for key in ("image", "caption")} for n in range(4)]
+    recipe = recipe_for(_two_columns(tmp_path, rows), tmp_path, subsets=[{"name": "s", "quality": {"min_score": 1}}])
+    scan = scan_all(recipe)
+    duplicates = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
+    with pytest.raises(ColumnAbsent, match="img_quality_score"):
+        Trial(Basis(recipe, scan, duplicates), recipe.subsets[0])
+    bare = recipe.model_copy(update={"subsets": [with_limits(recipe.subsets[0], {"quality": Limits()})]})
+    trial = Trial(Basis(bare, scan, duplicates), bare.subsets[0])
+    keys = {control.key for control in trial.controls}
+    assert "caption_words" in keys
+    assert keys.isdisjoint({"quality", "zoom", "resolution_m"})
+    assert trial.outcome({}).funnel.kept == 4
+
+
+def _two_columns(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    import pyarrow as pa
+
+    path = folder / "pairs.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def test_other_limits_are_said_as_a_subset_says_them(scanned: tuple[Recipe, ScanReport, DeduplicateReport]) -> None:
+    _, recipe = trial_of(scanned, quality={"min_quantile": 0.5}, signals={"sharpness": {"max_quantile": 0.9}})
+    limits = {"quality": Limits(4.5), "caption_words": Limits(10.0, None), "signals.sharpness": Limits(1.5, 8.0)}
+    subset = with_limits(recipe.subsets[0], limits)
+    assert subset.model_dump(exclude_defaults=True) == {
+        "name": "clean",
+        "quality": {"min_score": 4.5},
+        "caption_words": {"min": 10},
+        "signals": {"sharpness": {"min": 1.5, "max": 8.0}},
+    }
+    assert limits_of(subset, ())["caption_words"] == Limits(10, None)
