@@ -33,12 +33,11 @@ def test_each_page_opens_with_what_it_answers(page: Path) -> None:
     title, blank, first, *_ = page.read_text(encoding="utf-8").splitlines()
     assert title.startswith("# ")
     assert blank == ""
-    assert re.match(r"[A-Z`]", first), "no words below the title"
+    assert re.match(r"[A-Z]|`\w", first), "no words below the title"
 
 
-@pytest.mark.parametrize("page", [ROOT / "docs" / "crashes.md"], ids=lambda page: page.stem)
-def test_the_tests_that_a_page_names_are_there(page: Path) -> None:
-    named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8"))
+def test_the_tests_that_the_page_on_crashes_names_are_there() -> None:
+    named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "crashes.md").read_text(encoding="utf-8"))
     assert len(named) > 20
     for path, name in named:
         assert f"def {name}(" in (ROOT / "tests" / path).read_text(encoding="utf-8") if name else True, (path, name)
