@@ -44,6 +44,13 @@ def links(page: Path) -> Iterator[str]:
                 yield str(child.attrGet("href") or child.attrGet("src"))
 
 
+def code_in_lines(page: Path) -> list[str]:
+    """Return every piece of code within a line of text."""
+    parser = MarkdownIt("commonmark").enable("table")
+    tokens = parser.parse(page.read_text(encoding="utf-8"))
+    return [child.content for token in tokens for child in token.children or () if child.type == "code_inline"]
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
     tokens = MarkdownIt("commonmark").parse(page.read_text(encoding="utf-8"))

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import typer
 from hubserver import WRITER, HubServer
-from pages import PAGES, ROOT, Block, blocks, here
+from pages import PAGES, ROOT, Block, blocks, code_in_lines, here
 from pairs import recipe_for
 from prefect.settings import PREFECT_API_URL
 from ruamel.yaml import YAML
@@ -40,6 +41,8 @@ ELSEWHERE = {
     "tests/deployments/test_container.py::test_the_image_takes_what_the_install_needs_and_what_is_there",
     "pip install": "installs from a registry, as make does for .ci/run: "
     "tests/deployments/test_container.py::test_the_image_takes_what_the_install_needs_and_what_is_there",
+    "git10m browse": "serves a page until it is stopped: "
+    "tests/flows/test_browse.py::test_a_workspace_and_a_recipe_are_browsed_as_well",
     "git10m serve": "stands in place of the worker: tests/deployments/test_running.py::test_served_without_a_worker",
     "sed s/BLOCK-ID": "wants a block of yours: tests/deployments/test_running.py::messages",
     "prefect automation create": "wants a block of yours: tests/deployments/test_running.py::messages",
@@ -246,3 +249,16 @@ def test_what_is_not_run_here_stands_on_a_page_and_is_run_elsewhere() -> None:
         assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), told
     for page, test in APART.items():
         assert page in (Path(__file__).parent / test).read_text(encoding="utf-8")
+        apart = [block for block in blocks(ROOT / "docs" / page) if block.language == "sh"]
+        assert all(elsewhere(command) for block in apart for command in commands(block)), page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_in_a_line_of_text_are_commands(page: Path) -> None:
+    known = typer.main.get_command(app).commands
+    for code in code_in_lines(page):
+        if code.startswith("git10m "):
+            name, *rest = code.split()[1:]
+            assert name in known, code
+            options = {option for parameter in known[name].params for option in parameter.opts}
+            assert {word for word in rest if word.startswith("--")} <= options, code
