@@ -51,7 +51,8 @@ _SIGNALS = """\
 # Signals, pairs, verdicts, index and rejected
 
 Every column of the tables that a run leaves on the disk, all of them plain Parquet. Where each file lies, and how it is
-asked: [questions.md](questions.md). Which rules look at them: [reasons.md](reasons.md).
+asked: [questions.md](questions.md). Which rules look at them: [reasons.md](reasons.md). What else is in a workspace is
+one stage's word to another, and changes with the program.
 
 <!-- Written by docs/reference.py from schemas/tables.py. -->
 """
