@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import prefect.runtime.flow_run as flow_run
 from prefect import get_run_logger
@@ -141,7 +142,7 @@ def _lay_aside(parts: Sequence[ShardRows], target: DataSchema, folder: UPath, na
         bar.finish(f"laid the rows of {len(parts)} shards aside")
 
 
-def publish_subset(recipe: Recipe, done: WrittenSubset, held: Held) -> PublishReport:
+def publish_subset(recipe: Recipe, done: WrittenSubset, duplicates: DeduplicateReport, held: Held) -> PublishReport:
     """Complete a written subset and make it the latest version."""
     logger = get_run_logger()
     selected, staging, data, making = done
@@ -159,6 +160,7 @@ def publish_subset(recipe: Recipe, done: WrittenSubset, held: Held) -> PublishRe
             "flow_run_name": flow_run.get_name(),
             "recipe": rooted(recipe).model_dump(mode="json"),
             "scan": str(making.scan),
+            "tables": _tables(making.scan, duplicates, selected),
         }
         with stage(f"publish {selected.subset}") as bar:
             directory = publish(making, data, run)
@@ -169,3 +171,21 @@ def publish_subset(recipe: Recipe, done: WrittenSubset, held: Held) -> PublishRe
     )
     emit_published(recipe.source.name, report)
     return report
+
+
+def _tables(scan: ScanReport, duplicates: DeduplicateReport, selected: SelectReport) -> dict[str, Any]:
+    """Return where the tables that a subset was made of lie, for whoever asks them: see docs/questions.md."""
+
+    def place(path: UPath | None) -> str | None:
+        return None if path is None else str(path.absolute())
+
+    first = accumulate((shard.rows for shard in scan.shards), initial=0)
+    return {
+        "signals": [
+            {"shard": shard.shard, "first_row_id": row_id, "path": place(shard.signals)}
+            for shard, row_id in zip(scan.shards, first, strict=False)  # after the last shard there is one number more
+        ],
+        "pairs": place(duplicates.path),
+        "contaminated": place(duplicates.contaminated),
+        "verdicts": place(selected.verdicts),
+    }
