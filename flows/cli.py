@@ -233,6 +233,12 @@ def diff(
     rows: Annotated[
         str | None, typer.Option(metavar="FILE.parquet", help="Write the rows gained and lost there.")
     ] = None,
+    page: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.html", help="Write a page there: both subsets side by side, with figures and pictures."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say which rows a subset gained and lost against another one, by reason, and what was set otherwise.
@@ -244,8 +250,8 @@ def diff(
     from flows.diff import run_diff
 
     one, other = _folder(a), _folder(b)
-    target = None if rows is None else UPath(rows).expanduser()
-    _run(lambda: run_diff(one, other, rows=target, as_json=as_json))
+    files = [None if path is None else UPath(path).expanduser() for path in (rows, page)]
+    _run(lambda: run_diff(one, other, rows=files[0], page=files[1], as_json=as_json))
 
 
 @app.command()
