@@ -1,19 +1,21 @@
-"""Write ``recipe.md``, ``reasons.md`` and ``manifest.schema.json`` from the code; a test checks them.
+"""Write the pages and the JSON Schemas that follow from the code, and a test checks, anew.
 
 python docs/reference.py
 """
 
 import inspect
-import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
+import pyarrow as pa
 from pydantic.fields import FieldInfo
 
+from schemas import tables
 from schemas.base import Model
-from schemas.manifest import Manifest
-from schemas.reasons import REASONS
-from schemas.recipe import Recipe
+from schemas.json_schemas import manifest_schema, recipe_schema
+from schemas.reasons import REASONS, Reason, Stage
+from schemas.recipe import Recipe, ValidationRules
 
 DOCS = Path(__file__).parent
 
@@ -23,23 +25,52 @@ _RECIPE = """\
 A recipe is a YAML file, and the one parameter of the `curate` flow. Keys not listed here are errors. Any key can be set
 on the command line by its path: `git10m curate RECIPE.yaml --set subsets.0.quality.min_score=4.8`.
 
+Editors complete and check a recipe by [recipe.schema.json](recipe.schema.json), which `git10m schema` prints as well:
+those that know YAML's language server by the first line `# yaml-language-server: $schema=recipe.schema.json`.
+`git10m init SOURCE` writes a recipe with comments, after a look at the source.
+
 <!-- Written by docs/reference.py from schemas/. -->
 """
 
 _REASONS = """\
-# Reasons
+# Rules and reasons
 
-Why a row is not kept. A row carries every reason that applies, in `rejected.parquet`; the first one in this order is
-its primary reason, under which the funnel counts it. Validation reasons have an action in the recipe
-(`validation.rules`): `reject`, `flag` (keep the row and mark it in `index.parquet`) or `ignore`.
+Every rule, and the reason that it gives a row that breaks it. A rejected row carries every reason that applies, in
+`rejected.parquet`; the first one in this order is its primary reason, under which the funnel counts it.
 
-`measured` names the value that stands beside the reason in `rejected.parquet`.
+- **by default** is what the rule does where the recipe does not name it: `reject` the row, `flag` it (keep it, and
+  mark it in `index.parquet`), or nothing, for it is `off`. Validation rules have an action each, `reject`, `flag` or
+  `ignore`; one that only compares with a limit, such as `validation.image_size`, finds nothing until it has one.
+- **set by** are the keys of the recipe ([recipe.md](recipe.md)) that turn it on and set its limits.
+- **measured** is the value that stands beside the reason in `rejected.parquet`.
 
 <!-- Written by docs/reference.py from schemas/reasons.py. -->
 
-| code | stage | meaning | measured |
-|---|---|---|---|
+| code | stage | by default | meaning | set by | measured |
+|---|---|---|---|---|---|
 """
+
+_SIGNALS = """\
+# Signals, pairs, verdicts, index and rejected
+
+Every column of the tables that a run leaves on the disk, all of them plain Parquet. Where each file lies, and how it is
+asked: [questions.md](questions.md). Which rules look at them: [reasons.md](reasons.md). What else is in a workspace is
+one stage's word to another, and changes with the program.
+
+<!-- Written by docs/reference.py from schemas/tables.py. -->
+"""
+
+_TABLES = {
+    "Signals": (
+        tables.SIGNALS_COLUMNS,
+        "What the scan measured: a row for each pair, a file for each shard, in its order.",
+    ),
+    "Pairs": (tables.PAIRS_COLUMNS, "Near-duplicates, as pairs of distinct signatures."),
+    "Contaminated": (tables.CONTAMINATED_COLUMNS, "Rows that are copies of a reference picture, with the nearest one."),
+    "Verdicts": (tables.VERDICTS_COLUMNS, "A row for each row of the source, a file for each subset."),
+    "Index": (tables.INDEX_COLUMNS, "`index.parquet` of a subset: the rows that are kept."),
+    "Rejected": (tables.REJECTED_COLUMNS, "`rejected.parquet` of a subset: all other rows."),
+}
 
 
 def recipe_page() -> str:
@@ -57,22 +88,51 @@ def recipe_page() -> str:
 
 
 def reasons_page() -> str:
-    """Return the page on reasons: one table."""
+    """Return the page on rules and reasons: one table."""
     rows = (
-        f"| `{reason.value}` | {reason.stage.value} | {reason.meaning} | "
-        f"{f'`{reason.measured}`' if reason.measured else ''} |\n"
+        f"| {_code([reason.value])} | {reason.stage.value} | {_by_default(reason)} | {reason.meaning} | "
+        f"{_code(reason.settings)} | {_code(filter(None, [reason.measured]))} |\n"
         for reason in REASONS
     )
     return _REASONS + "".join(rows)
 
 
-def manifest_schema() -> str:
-    """Return the JSON Schema of ``manifest.json``."""
-    schema = Manifest.model_json_schema(mode="serialization")
-    told = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "manifest.json of a subset"}
-    return (
-        json.dumps(told | {key: schema[key] for key in schema if key != "title"}, indent=2, ensure_ascii=False) + "\n"
-    )
+def signals_page() -> str:
+    """Return the page on the tables: a section for each."""
+    pages = [_SIGNALS]
+    for name, (columns, about) in _TABLES.items():
+        pages.append(f"\n## {name}\n\n{about}\n\n| column | dtype | unit | meaning |\n|---|---|---|---|\n")
+        pages += (
+            f"| `{column.name}` | `{_dtype(column.type)}`{'' if column.nullable else ', never null'} | {column.unit} | "
+            f"{column.meaning} |\n"
+            for column in columns
+        )
+    return "".join(pages)
+
+
+def _code(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _dtype(dtype: pa.DataType) -> str:
+    if pa.types.is_list(dtype):
+        return f"list<{dtype.value_type}>"
+    return "string" if pa.types.is_dictionary(dtype) else str(dtype)  # how a text is stored is nothing to who reads it
+
+
+def _by_default(reason: Reason) -> str:
+    """Return the action of a validation rule, and of any other whether a recipe that does not name its key has it."""
+    if reason.stage is Stage.VALIDATION:
+        return f"`{ValidationRules.model_fields[reason.value].default}`"
+    model, switch = Recipe, reason.settings[0].replace("[]", "").split(".")
+    for name in switch[:-1]:
+        annotation = model.model_fields[name].annotation
+        model = next(
+            part for part in (annotation, *get_args(annotation)) if isinstance(part, type) and issubclass(part, Model)
+        )
+    value = model.model_fields[switch[-1]].get_default(call_default_factory=True, validated_data={})
+    given = any(value.model_dump().values()) if isinstance(value, Model) else value
+    return "`reject`" if given else "off"
 
 
 def _heading(model: type[Model], paths: list[str]) -> str:
@@ -119,7 +179,13 @@ _WORDS = {"None": "null", "True": "true", "False": "false"}
 _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 
 
-PAGES = {"recipe.md": recipe_page, "reasons.md": reasons_page, "manifest.schema.json": manifest_schema}
+PAGES = {
+    "recipe.md": recipe_page,
+    "reasons.md": reasons_page,
+    "recipe.schema.json": recipe_schema,
+    "signals.md": signals_page,
+    "manifest.schema.json": manifest_schema,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -98,7 +98,7 @@ def _publish_all(
             written.append(write_subset(recipe, subset, shards, scanned, duplicates, selected, target, crew, held))
         del basis  # a gigabyte of ten million rows
         # Only now, when every row of every subset has been read: before, a shard could still turn out to be changed.
-        published = tuple(publish_subset(recipe, subset, held) for subset in written)
+        published = tuple(publish_subset(recipe, subset, duplicates, held) for subset in written)
     return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=duplicates, subsets=published)
 
 

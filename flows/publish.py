@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import prefect.runtime.flow_run as flow_run
 from prefect import get_run_logger
@@ -98,10 +99,11 @@ def write_files(
     if output.shuffle_seed is not None:
         folder = laid / staging.key
         _lay_aside(merge_parts(plans), target, folder, name, crew)
-    with stage(f"write {name}", sum(plan.rows for plan in plans)) as bar:
+    image_bytes = sum(plan.image_bytes for plan in plans)
+    with stage(f"write {name}", byte_length=image_bytes, items=len(plans), done="data files are written") as bar:
 
         def done(file: DataFile) -> None:
-            bar.advance(rows=file.rows or 0, work=file.rows or 0)
+            bar.advance(rows=file.rows or 0, byte_length=file.image_bytes or 0)
 
         try:
             files = tuple(
@@ -123,10 +125,11 @@ def write_files(
 
 
 def _lay_aside(parts: Sequence[ShardRows], target: DataSchema, folder: UPath, name: str, crew: Crew) -> None:
-    with stage(f"shuffle {name}", sum(len(part.rows) for part in parts)) as bar:
+    count = sum(len(part.rows) for part in parts)
+    with stage(f"shuffle {name}", rows=count, items=len(parts), done="shards are laid aside") as bar:
 
         def done(rows: int) -> None:
-            bar.advance(rows=rows, work=rows)
+            bar.advance(rows=rows)
 
         crew.each(
             lay_rows_aside,
@@ -139,7 +142,7 @@ def _lay_aside(parts: Sequence[ShardRows], target: DataSchema, folder: UPath, na
         bar.finish(f"laid the rows of {len(parts)} shards aside")
 
 
-def publish_subset(recipe: Recipe, done: WrittenSubset, held: Held) -> PublishReport:
+def publish_subset(recipe: Recipe, done: WrittenSubset, duplicates: DeduplicateReport, held: Held) -> PublishReport:
     """Complete a written subset and make it the latest version."""
     logger = get_run_logger()
     selected, staging, data, making = done
@@ -157,11 +160,32 @@ def publish_subset(recipe: Recipe, done: WrittenSubset, held: Held) -> PublishRe
             "flow_run_name": flow_run.get_name(),
             "recipe": rooted(recipe).model_dump(mode="json"),
             "scan": str(making.scan),
+            "tables": _tables(making.scan, duplicates, selected),
         }
-        directory = publish(making, data, run)
+        with stage(f"publish {selected.subset}") as bar:
+            directory = publish(making, data, run)
+            bar.finish(f"{version.partition('-')[0]} in {directory}")
     logger.info("%s: %s, published as %s in %s", selected.subset, selected, version, directory)
     report = PublishReport(
         select=selected, write=data, mode=recipe.output.mode, version=version, directory=directory, reused=False
     )
     emit_published(recipe.source.name, report)
     return report
+
+
+def _tables(scan: ScanReport, duplicates: DeduplicateReport, selected: SelectReport) -> dict[str, Any]:
+    """Return where the tables that a subset was made of lie, for whoever asks them: see docs/questions.md."""
+
+    def place(path: UPath | None) -> str | None:
+        return None if path is None else str(path.absolute())
+
+    first = accumulate((shard.rows for shard in scan.shards), initial=0)
+    return {
+        "signals": [
+            {"shard": shard.shard, "first_row_id": row_id, "path": place(shard.signals)}
+            for shard, row_id in zip(scan.shards, first, strict=False)  # after the last shard there is one number more
+        ],
+        "pairs": place(duplicates.path),
+        "contaminated": place(duplicates.contaminated),
+        "verdicts": place(selected.verdicts),
+    }

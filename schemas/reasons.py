@@ -95,6 +95,12 @@ class Reason(StrEnum):
         return _FACTS[self].measured
 
     @property
+    def settings(self) -> tuple[str, ...]:
+        """The recipe's keys that turn the rule on and set its limits, the action or the switch first."""
+        action = (f"validation.rules.{self.value}",) if self.stage is Stage.VALIDATION else ()
+        return action + _FACTS[self].settings
+
+    @property
     def bit(self) -> int:
         """This reason's bit in a row's reason mask (uint64)."""
         return 1 << REASONS.index(self)
@@ -104,24 +110,39 @@ class _Facts(NamedTuple):
     stage: Stage
     meaning: str
     measured: str | None = None
+    settings: tuple[str, ...] = ()  # keys of the recipe, for validation those beside the action
 
 
 _FACTS: dict[Reason, _Facts] = {
     Reason.IMAGE_MISSING: _Facts(Stage.VALIDATION, "The row has no image bytes.", "byte_length"),
-    Reason.IMAGE_FORMAT: _Facts(Stage.VALIDATION, "The bytes are not of an allowed image format."),
+    Reason.IMAGE_FORMAT: _Facts(
+        Stage.VALIDATION, "The bytes are not of an allowed image format.", settings=("scan.formats",)
+    ),
     Reason.IMAGE_TOO_LARGE: _Facts(
-        Stage.VALIDATION, "More bytes than the limit, or the header declares more pixels than the limit.", "byte_length"
+        Stage.VALIDATION,
+        "More bytes than the limit, or the header declares more pixels than the limit.",
+        "byte_length",
+        settings=("scan.max_bytes", "scan.max_pixels"),
     ),
     Reason.IMAGE_TRUNCATED: _Facts(Stage.VALIDATION, "The bytes end before the picture does.", "byte_length"),
     Reason.IMAGE_UNDECODABLE: _Facts(
-        Stage.VALIDATION, "A strict decoder refuses the bytes, crashes, hangs or needs too much memory on them."
+        Stage.VALIDATION,
+        "A strict decoder refuses the bytes, crashes, hangs or needs too much memory on them.",
+        settings=("scan.decode_seconds", "scan.decode_memory_bytes"),
     ),
     Reason.IMAGE_ANIMATED: _Facts(Stage.VALIDATION, "The file holds several frames or pages."),
     Reason.IMAGE_MODE: _Facts(Stage.VALIDATION, "The pixel format does not convert to RGB without loss of meaning."),
-    Reason.IMAGE_SIZE: _Facts(Stage.VALIDATION, "Width or height is not the expected one.", "width"),
-    Reason.IMAGE_BLANK: _Facts(Stage.VALIDATION, "The picture is uniform or nearly so.", "luma_std"),
+    Reason.IMAGE_SIZE: _Facts(
+        Stage.VALIDATION, "Width or height is not the expected one.", "width", settings=("validation.image_size",)
+    ),
+    Reason.IMAGE_BLANK: _Facts(
+        Stage.VALIDATION, "The picture is uniform or nearly so.", "luma_std", settings=("validation.blank_luma_std",)
+    ),
     Reason.IMAGE_NODATA: _Facts(
-        Stage.VALIDATION, "Pure black or white fills the picture from an edge: no data there.", "nodata_fraction"
+        Stage.VALIDATION,
+        "Pure black or white fills the picture from an edge: no data there.",
+        "nodata_fraction",
+        settings=("validation.nodata_fraction",),
     ),
     Reason.CAPTION_MISSING: _Facts(Stage.VALIDATION, "The caption is null or blank.", "caption_words"),
     Reason.CAPTION_LENGTH_MISMATCH: _Facts(
@@ -136,12 +157,18 @@ _FACTS: dict[Reason, _Facts] = {
     Reason.SCORE_MISSING: _Facts(Stage.VALIDATION, "The quality score is null, or no number."),
     Reason.SCORE_NOT_FINITE: _Facts(Stage.VALIDATION, "The quality score is NaN or infinite.", "img_quality_score"),
     Reason.SCORE_OUT_OF_RANGE: _Facts(
-        Stage.VALIDATION, "The quality score is outside validation.score.", "img_quality_score"
+        Stage.VALIDATION,
+        "The quality score is outside validation.score.",
+        "img_quality_score",
+        settings=("validation.score",),
     ),
     Reason.PLACE_MISSING: _Facts(Stage.VALIDATION, "The row names no tile."),
     Reason.PLACE_MALFORMED: _Facts(Stage.VALIDATION, "The tile is not written as three whole numbers z_x_y."),
     Reason.PLACE_OUT_OF_RANGE: _Facts(
-        Stage.VALIDATION, "The tile does not exist (x or y at or above 2^z), or z is outside validation.zoom.", "z"
+        Stage.VALIDATION,
+        "The tile does not exist (x or y at or above 2^z), or z is outside validation.zoom.",
+        "z",
+        settings=("validation.zoom",),
     ),
     Reason.RESOLUTION_MISMATCH: _Facts(
         Stage.VALIDATION, "The declared resolution is not 2^(17-z) metres a pixel.", "resolution_m"
@@ -149,59 +176,146 @@ _FACTS: dict[Reason, _Facts] = {
     Reason.IMG_NAME_MISSING: _Facts(Stage.VALIDATION, "The row has no img_name."),
     Reason.IMG_NAME_REPEATED: _Facts(Stage.VALIDATION, "An earlier row of the source has the same img_name."),
     Reason.CONTAMINATED: _Facts(
-        Stage.DEDUPLICATION, "The picture is a copy, or nearly so, of one in a reference set.", "reference_distance"
+        Stage.DEDUPLICATION,
+        "The picture is a copy, or nearly so, of one in a reference set.",
+        "reference_distance",
+        settings=("deduplication.references",),
     ),
     Reason.DUPLICATE_BYTES: _Facts(
-        Stage.DEDUPLICATION, "The image is byte for byte that of a kept row.", "duplicate_distance"
+        Stage.DEDUPLICATION,
+        "The image is byte for byte that of a kept row.",
+        "duplicate_distance",
+        settings=("deduplication.exact_bytes",),
     ),
     Reason.DUPLICATE_PIXELS: _Facts(
-        Stage.DEDUPLICATION, "The image is pixel for pixel that of a kept row.", "duplicate_distance"
+        Stage.DEDUPLICATION,
+        "The image is pixel for pixel that of a kept row.",
+        "duplicate_distance",
+        settings=("deduplication.exact_pixels", "scan.pixel_digest"),
     ),
     Reason.DUPLICATE_NEAR: _Facts(
-        Stage.DEDUPLICATION, "The picture is that of a kept row, changed a little.", "duplicate_distance"
+        Stage.DEDUPLICATION,
+        "The picture is that of a kept row, changed a little.",
+        "duplicate_distance",
+        settings=("deduplication.near",),
     ),
-    Reason.DUPLICATE_TILE: _Facts(Stage.DEDUPLICATION, "A kept row has the same tile.", "z"),
-    Reason.NESTED_TILE: _Facts(Stage.DEDUPLICATION, "The tile lies within that of a kept row, or around it.", "z"),
+    Reason.DUPLICATE_TILE: _Facts(
+        Stage.DEDUPLICATION, "A kept row has the same tile.", "z", settings=("deduplication.same_tile",)
+    ),
+    Reason.NESTED_TILE: _Facts(
+        Stage.DEDUPLICATION,
+        "The tile lies within that of a kept row, or around it.",
+        "z",
+        settings=("deduplication.nested_tiles",),
+    ),
     Reason.DUPLICATE_CAPTION: _Facts(
-        Stage.DEDUPLICATION, "As many rows with the same caption as may be are kept.", "caption_words"
+        Stage.DEDUPLICATION,
+        "As many rows with the same caption as may be are kept.",
+        "caption_words",
+        settings=("deduplication.caption_copies",),
     ),
     Reason.QUALITY_BELOW: _Facts(
-        Stage.QUALITY, "The quality score is below the threshold, or absent.", "img_quality_score"
+        Stage.QUALITY,
+        "The quality score is below the threshold, or absent.",
+        "img_quality_score",
+        settings=("subsets[].quality",),
     ),
-    Reason.CAPTION_TOO_SHORT: _Facts(Stage.CAPTION, "The caption has too few words.", "caption_words"),
-    Reason.CAPTION_TOO_LONG: _Facts(Stage.CAPTION, "The caption has too many words.", "caption_words"),
-    Reason.ZOOM_OUTSIDE: _Facts(Stage.PLACE, "The zoom level is outside the range, or absent.", "z"),
+    Reason.CAPTION_TOO_SHORT: _Facts(
+        Stage.CAPTION,
+        "The caption has too few words.",
+        "caption_words",
+        settings=("subsets[].caption_words.min", "subsets[].caption_words.action"),
+    ),
+    Reason.CAPTION_TOO_LONG: _Facts(
+        Stage.CAPTION,
+        "The caption has too many words.",
+        "caption_words",
+        settings=("subsets[].caption_words.max", "subsets[].caption_words.action"),
+    ),
+    Reason.ZOOM_OUTSIDE: _Facts(
+        Stage.PLACE, "The zoom level is outside the range, or absent.", "z", settings=("subsets[].zoom",)
+    ),
     Reason.RESOLUTION_OUTSIDE: _Facts(
-        Stage.PLACE, "The declared resolution is outside the range, or absent.", "resolution_m"
+        Stage.PLACE,
+        "The declared resolution is outside the range, or absent.",
+        "resolution_m",
+        settings=("subsets[].resolution_m",),
     ),
     Reason.GROUND_RESOLUTION_OUTSIDE: _Facts(
-        Stage.PLACE, "The true ground resolution is outside the range, or absent.", "ground_resolution_m"
+        Stage.PLACE,
+        "The true ground resolution is outside the range, or absent.",
+        "ground_resolution_m",
+        settings=("subsets[].ground_resolution_m",),
     ),
-    Reason.BBOX_OUTSIDE: _Facts(Stage.PLACE, "The tile's centre is outside the bounding box, or absent."),
-    Reason.AREA_OUTSIDE: _Facts(Stage.PLACE, "The tile's centre is outside the area's polygons, or absent."),
+    Reason.BBOX_OUTSIDE: _Facts(
+        Stage.PLACE, "The tile's centre is outside the bounding box, or absent.", settings=("subsets[].bbox",)
+    ),
+    Reason.AREA_OUTSIDE: _Facts(
+        Stage.PLACE, "The tile's centre is outside the area's polygons, or absent.", settings=("subsets[].area",)
+    ),
     Reason.BYTE_LENGTH_OUTSIDE: _Facts(
-        Stage.PICTURE, "The size of the image file is outside the range.", "byte_length"
+        Stage.PICTURE,
+        "The size of the image file is outside the range.",
+        "byte_length",
+        settings=("subsets[].signals.byte_length",),
     ),
-    Reason.WIDTH_OUTSIDE: _Facts(Stage.PICTURE, "The width is outside the range.", "width"),
-    Reason.HEIGHT_OUTSIDE: _Facts(Stage.PICTURE, "The height is outside the range.", "height"),
-    Reason.LUMA_MEAN_OUTSIDE: _Facts(Stage.PICTURE, "The mean brightness is outside the range.", "luma_mean"),
-    Reason.LUMA_STD_OUTSIDE: _Facts(Stage.PICTURE, "The contrast is outside the range.", "luma_std"),
+    Reason.WIDTH_OUTSIDE: _Facts(
+        Stage.PICTURE, "The width is outside the range.", "width", settings=("subsets[].signals.width",)
+    ),
+    Reason.HEIGHT_OUTSIDE: _Facts(
+        Stage.PICTURE, "The height is outside the range.", "height", settings=("subsets[].signals.height",)
+    ),
+    Reason.LUMA_MEAN_OUTSIDE: _Facts(
+        Stage.PICTURE,
+        "The mean brightness is outside the range.",
+        "luma_mean",
+        settings=("subsets[].signals.luma_mean",),
+    ),
+    Reason.LUMA_STD_OUTSIDE: _Facts(
+        Stage.PICTURE, "The contrast is outside the range.", "luma_std", settings=("subsets[].signals.luma_std",)
+    ),
     Reason.NODATA_FRACTION_OUTSIDE: _Facts(
-        Stage.PICTURE, "The part without data is outside the range.", "nodata_fraction"
+        Stage.PICTURE,
+        "The part without data is outside the range.",
+        "nodata_fraction",
+        settings=("subsets[].signals.nodata_fraction",),
     ),
-    Reason.SHARPNESS_OUTSIDE: _Facts(Stage.PICTURE, "The sharpness is outside the range.", "sharpness"),
+    Reason.SHARPNESS_OUTSIDE: _Facts(
+        Stage.PICTURE, "The sharpness is outside the range.", "sharpness", settings=("subsets[].signals.sharpness",)
+    ),
     Reason.STRUCTURE_OUTSIDE: _Facts(
-        Stage.PICTURE, "What is to be seen is spread over too little or too much.", "structure"
+        Stage.PICTURE,
+        "What is to be seen is spread over too little or too much.",
+        "structure",
+        settings=("subsets[].signals.structure",),
     ),
-    Reason.NOT_INCLUDED: _Facts(Stage.LISTS, "The row is not in the list of rows to include."),
-    Reason.EXCLUDED: _Facts(Stage.LISTS, "The row is in the list of rows to exclude."),
+    Reason.NOT_INCLUDED: _Facts(
+        Stage.LISTS, "The row is not in the list of rows to include.", settings=("subsets[].include",)
+    ),
+    Reason.EXCLUDED: _Facts(Stage.LISTS, "The row is in the list of rows to exclude.", settings=("subsets[].exclude",)),
     Reason.SPLIT_STRADDLED: _Facts(
-        Stage.SPLITS, "The tile is larger than the blocks of which splits are made, or a copy is in another split.", "z"
+        Stage.SPLITS,
+        "The tile is larger than the blocks of which splits are made, or a copy is in another split.",
+        "z",
+        settings=("subsets[].splits.spatial",),
     ),
-    Reason.SPLIT_BORDER: _Facts(Stage.SPLITS, "The tile is too near to another split's ground.", "z"),
-    Reason.TOP_MISSED: _Facts(Stage.SAMPLING, "Better rows make up the top."),
-    Reason.NOT_DRAWN: _Facts(Stage.SAMPLING, "The row, or a row that it is a copy of, was not drawn."),
-    Reason.OVER_SIZE: _Facts(Stage.SAMPLING, "The subset has its largest size without the row."),
+    Reason.SPLIT_BORDER: _Facts(
+        Stage.SPLITS,
+        "The tile is too near to another split's ground.",
+        "z",
+        settings=("subsets[].splits.spatial.buffer",),
+    ),
+    Reason.TOP_MISSED: _Facts(Stage.SAMPLING, "Better rows make up the top.", settings=("subsets[].top",)),
+    Reason.NOT_DRAWN: _Facts(
+        Stage.SAMPLING,
+        "The row, or a row that it is a copy of, was not drawn.",
+        settings=("subsets[].sampling.fraction", "subsets[].sampling.per_tile", "subsets[].sampling.per_zoom"),
+    ),
+    Reason.OVER_SIZE: _Facts(
+        Stage.SAMPLING,
+        "The subset has its largest size without the row.",
+        settings=("subsets[].sampling.max_rows", "subsets[].sampling.max_bytes"),
+    ),
 }
 
 REASONS: tuple[Reason, ...] = tuple(Reason)

@@ -1,4 +1,6 @@
-"""Arrow schemas of the tables that stages hand on: signals, pairs, verdicts, and a subset's index and rejected."""
+"""The tables that lie on a disk: signals, pairs, verdicts, and a subset's index and rejected; each column's meaning."""
+
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -12,41 +14,55 @@ CODES = pa.list_(pa.string())
 FACT_COLUMNS = ("img_name", "img_quality_score", "caption", "caption_length", "resolution", "Google_location")
 """The source's columns beside ``image``, in Git-10M's names."""
 
-SIGNALS = pa.schema(
-    [
-        pa.field("row", pa.int32(), nullable=False),  # position in the shard
-        pa.field("img_name", TEXT),
-        pa.field("img_name_xxh3", pa.uint64()),
-        pa.field("img_quality_score", pa.float64()),
-        pa.field("caption_words", pa.int32(), nullable=False),  # counted; 0 for a missing caption
-        pa.field("caption_words_declared", pa.int64()),
-        pa.field("caption_xxh3", pa.uint64()),  # of the normalised caption
-        pa.field("resolution_m", pa.float64()),  # declared, nominal [m/pixel]
-        pa.field("z", pa.int8()),
-        pa.field("x", pa.int32()),
-        pa.field("y", pa.int32()),
-        pa.field("longitude", pa.float64()),  # tile centre [degrees]
-        pa.field("latitude", pa.float64()),
-        pa.field("ground_resolution_m", pa.float64()),  # true, at the tile's centre [m/pixel]
-        pa.field("byte_length", pa.int64(), nullable=False),  # of the image; 0 for a missing one
-        pa.field("sha256", pa.binary(32)),
-        pa.field("format", CODE),
-        pa.field("mode", CODE),
-        pa.field("width", pa.int32()),
-        pa.field("height", pa.int32()),
-        pa.field("luma_mean", pa.float32()),  # of the 64 x 64 luma thumbnail [0..255]
-        pa.field("luma_std", pa.float32()),
-        pa.field("nodata_fraction", pa.float32()),  # of the thumbnail, pure black or white from an edge on [0..1]
-        pa.field("sharpness", pa.float32()),  # variance of its Laplacian
-        pa.field("structure", pa.float32()),  # parts of 256 that share what is to be seen; few make a plain picture
-        pa.field("phash", pa.uint64()),  # signs of the 8 x 8 lowest frequencies; null for a plain picture
-        pa.field("signature", pa.uint64()),  # XXH3-64 of the descriptor: equal for pictures that cannot be told apart
-        pa.field("descriptor", pa.binary(256)),  # the 16 x 16 lowest frequencies, int8: see tasks.scan.descriptor
-        pa.field("pixels_xxh3", pa.uint64()),  # of size and pixels; null unless scan.pixel_digest
-        pa.field("defects", CODES, nullable=False),  # row-contract breaches and image defects, as reason codes
-        pa.field("detail", TEXT),  # what was found and expected, for a row with defects
-    ]
+
+class Column(NamedTuple):
+    """A column of a table: its field, and what it holds."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    unit: str = ""
+    nullable: bool = True
+
+
+def _schema(columns: tuple[Column, ...]) -> pa.Schema:
+    return pa.schema([pa.field(column.name, column.type, nullable=column.nullable) for column in columns])
+
+
+SIGNALS_COLUMNS = (
+    Column("row", pa.int32(), "Position in the shard.", nullable=False),
+    Column("img_name", TEXT, "The picture's name."),
+    Column("img_name_xxh3", pa.uint64(), "XXH3-64 of the name."),
+    Column("img_quality_score", pa.float64(), "The source's quality score."),
+    Column("caption_words", pa.int32(), "Words of the caption, counted; 0 for a missing one.", "words", nullable=False),
+    Column("caption_words_declared", pa.int64(), "Words that the source declares.", "words"),
+    Column("caption_xxh3", pa.uint64(), "XXH3-64 of the caption, case and runs of white space ignored."),
+    Column("resolution_m", pa.float64(), "Declared, nominal resolution; `2^(17-z)` in Git-10M.", "m/pixel"),
+    Column("z", pa.int8(), "Zoom level of the tile."),
+    Column("x", pa.int32(), "Column of the tile."),
+    Column("y", pa.int32(), "Row of the tile."),
+    Column("longitude", pa.float64(), "Of the tile's centre, (x + 0.5, y + 0.5).", "degrees"),
+    Column("latitude", pa.float64(), "Of the tile's centre.", "degrees"),
+    Column("ground_resolution_m", pa.float64(), "True resolution at the tile's centre.", "m/pixel"),
+    Column("byte_length", pa.int64(), "Size of the image file; 0 for a missing one.", "bytes", nullable=False),
+    Column("sha256", pa.binary(32), "SHA-256 of the image file."),
+    Column("format", CODE, "Format of the image file."),
+    Column("mode", CODE, "Pixel format, as Pillow names it."),
+    Column("width", pa.int32(), "Width of the picture.", "pixels"),
+    Column("height", pa.int32(), "Height of the picture.", "pixels"),
+    Column("luma_mean", pa.float32(), "Mean of the 64 x 64 luma thumbnail, brightness.", "0..255"),
+    Column("luma_std", pa.float32(), "Standard deviation of the thumbnail, contrast.", "0..127.5"),
+    Column("nodata_fraction", pa.float32(), "Part that is pure black or white from an edge on.", "0..1"),
+    Column("sharpness", pa.float32(), "Variance of the thumbnail's Laplacian."),
+    Column("structure", pa.float32(), "Parts that share what is to be seen; few make a plain picture.", "1..256"),
+    Column("phash", pa.uint64(), "Perceptual hash: signs of the 8 x 8 lowest frequencies; null for a plain picture."),
+    Column("signature", pa.uint64(), "XXH3-64 of the descriptor: equal for pictures that cannot be told apart."),
+    Column("descriptor", pa.binary(256), "The 16 x 16 lowest frequencies, int8: a blurred copy of the picture."),
+    Column("pixels_xxh3", pa.uint64(), "XXH3-64 of size and pixels; null unless `scan.pixel_digest`."),
+    Column("defects", CODES, "What the scan found wrong, as reason codes, whatever their action.", nullable=False),
+    Column("detail", TEXT, "What was found and expected, of a row with defects; may quote a caption."),
 )
+SIGNALS = _schema(SIGNALS_COLUMNS)
 """One row a pair, one Parquet file a shard: every fact a later stage decides by."""
 
 KINSHIPS_VERSION = 1
@@ -58,82 +74,80 @@ VERDICTS_VERSION = 1
 PAIRS_VERSION = 1
 """Raised whenever the same descriptors would give other pairs: a new number searches every source again."""
 
-PAIRS = pa.schema(
-    [
-        pa.field("signature_a", pa.uint64(), nullable=False),  # signature_a < signature_b
-        pa.field("signature_b", pa.uint64(), nullable=False),
-        pa.field("distance", pa.int8(), nullable=False),  # Hamming, of the views that are alike most [bits]
-        pa.field("similarity", pa.float32(), nullable=False),  # correlation over the ground in common [-1..1]
-    ]
+PAIRS_COLUMNS = (
+    Column("signature_a", pa.uint64(), "`signature` of one picture, the lower one.", nullable=False),
+    Column("signature_b", pa.uint64(), "`signature` of the other.", nullable=False),
+    Column("distance", pa.int8(), "Hamming distance of the views that are alike most.", "bits", nullable=False),
+    Column("similarity", pa.float32(), "Correlation over the ground in common.", "-1..1", nullable=False),
 )
+PAIRS = _schema(PAIRS_COLUMNS)
 """Near-duplicates: pairs of *distinct* signatures. Rows that share a signature are at distance 0 and are not listed: a
 million identical tiles are one signature, not half a billion pairs."""
 
-CONTAMINATED = pa.schema(
-    [
-        pa.field("row_id", pa.int64(), nullable=False),
-        pa.field("reference", pa.string(), nullable=False),  # name of the reference set, and of its picture
-        pa.field("distance", pa.int8(), nullable=False),  # 0 for equal bytes or pixels [bits]
-        pa.field("similarity", pa.float32(), nullable=False),
-    ]
+CONTAMINATED_COLUMNS = (
+    Column("row_id", pa.int64(), "Position among the source's rows.", nullable=False),
+    Column("reference", TEXT, "Name of the reference set, and of its picture.", nullable=False),
+    Column("distance", pa.int8(), "From that picture; 0 for equal bytes or pixels.", "bits", nullable=False),
+    Column("similarity", pa.float32(), "Correlation over the ground in common.", "-1..1", nullable=False),
 )
+CONTAMINATED = _schema(CONTAMINATED_COLUMNS)
 """Rows within the distance of a reference picture, each with the nearest one."""
 
-VERDICTS = pa.schema(
-    [
-        pa.field("row_id", pa.int64(), nullable=False),  # position in the split
-        pa.field("kept", pa.bool_(), nullable=False),
-        pa.field("reasons", pa.uint64(), nullable=False),  # mask over schemas.reasons.REASONS; 0 when kept
-        pa.field("flags", pa.uint64(), nullable=False),  # mask of rules broken that only flag
-        pa.field("duplicate_of", pa.int64()),  # row_id of the kept row
-        pa.field("duplicate_distance", pa.int8()),  # Hamming [bits]; 0 for equal bytes or pixels, null for no picture
-        pa.field("duplicate_similarity", pa.float32()),  # of a near-duplicate
-        pa.field("reference", pa.string()),  # the reference picture that this row is a copy of
-        pa.field("reference_distance", pa.int8()),  # from it [bits]
-        pa.field("split", CODE),  # null when rejected
-    ]
+VERDICTS_COLUMNS = (
+    Column("row_id", pa.int64(), "Position among the source's rows.", nullable=False),
+    Column("kept", pa.bool_(), "Whether the row is in the subset.", nullable=False),
+    Column("reasons", pa.uint64(), "Mask of reasons: bit i is the i-th of reasons.md; 0 when kept.", nullable=False),
+    Column("flags", pa.uint64(), "Mask of the rules broken that only flag.", nullable=False),
+    Column("duplicate_of", pa.int64(), "`row_id` of the row that was kept in its stead."),
+    Column("duplicate_distance", pa.int8(), "From that row; 0 for equal bytes or pixels, null for no picture.", "bits"),
+    Column("duplicate_similarity", pa.float32(), "Correlation of a near-duplicate with that row.", "-1..1"),
+    Column("reference", TEXT, "The reference picture that the row is a copy of."),
+    Column("reference_distance", pa.int8(), "From that picture.", "bits"),
+    Column("split", CODE, "The split of a kept row; null when rejected."),
 )
+VERDICTS = _schema(VERDICTS_COLUMNS)
 """One row a source row and subset: kept, or every reason why not."""
 
-_IDENTITY = [
-    pa.field("row_id", pa.int64(), nullable=False),
-    pa.field("shard", TEXT, nullable=False),  # file name in the source
-    pa.field("row", pa.int32(), nullable=False),
-    pa.field("img_name", TEXT),
-    pa.field("z", pa.int8()),
-    pa.field("x", pa.int32()),
-    pa.field("y", pa.int32()),
-]
+_IDENTITY = (
+    Column("row_id", pa.int64(), "Position among the source's rows that can be read.", nullable=False),
+    Column("shard", TEXT, "The source file's name.", nullable=False),
+    Column("row", pa.int32(), "Position in the shard.", nullable=False),
+    Column("img_name", TEXT, "The picture's name."),
+    Column("z", pa.int8(), "Zoom level of the tile."),
+    Column("x", pa.int32(), "Column of the tile."),
+    Column("y", pa.int32(), "Row of the tile."),
+)
 
 INDEX_FILE, REJECTED_FILE = "index.parquet", "rejected.parquet"
 """The tables of a subset: the rows that are kept, and all others."""
 
-INDEX = pa.schema(
-    [
-        *_IDENTITY,
-        pa.field("sha256", pa.binary(32)),
-        pa.field("phash", pa.uint64()),
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("file", TEXT, nullable=False),  # the data file that holds the row, or will, relative to the subset
-        pa.field("file_row", pa.int32(), nullable=False),  # position in it
-        pa.field("flags", CODES, nullable=False),
-    ]
+INDEX_COLUMNS = (
+    *_IDENTITY,
+    Column("sha256", pa.binary(32), "SHA-256 of the image file."),
+    Column("phash", pa.uint64(), "Perceptual hash; null for a plain picture."),
+    Column("split", TEXT, "The split that the row is in.", nullable=False),
+    Column("file", TEXT, "The data file that holds the row, or will, relative to the subset.", nullable=False),
+    Column("file_row", pa.int32(), "Position in that file.", nullable=False),
+    Column("flags", CODES, "Codes of the rules broken that only flag.", nullable=False),
 )
+INDEX = _schema(INDEX_COLUMNS)
 """Kept rows: no image, no caption, so it may be shared under a no-derivatives licence."""
 
-REJECTED = pa.schema(
-    [
-        *_IDENTITY,
-        pa.field("primary_reason", pa.string(), nullable=False),
-        pa.field("reasons", CODES, nullable=False),
-        pa.field(
-            "measured", pa.list_(pa.float64()), nullable=False
-        ),  # beside each reason; null where no number led to it
-        pa.field("duplicate_of", pa.int64()),
-        pa.field("duplicate_distance", pa.int8()),
-        pa.field("duplicate_similarity", pa.float32()),
-        pa.field("reference", TEXT),
-        pa.field("detail", TEXT),
-    ]
+REJECTED_COLUMNS = (
+    *_IDENTITY,
+    Column("primary_reason", TEXT, "The first reason, under which the funnel counts the row.", nullable=False),
+    Column("reasons", CODES, "All reasons, in stage order.", nullable=False),
+    Column(
+        "measured",
+        pa.list_(pa.float64()),
+        "Beside each reason the value that led to it; null where no number did.",
+        nullable=False,
+    ),
+    Column("duplicate_of", pa.int64(), "`row_id` of the row that was kept in its stead."),
+    Column("duplicate_distance", pa.int8(), "From that row; 0 for equal bytes or pixels, null for no picture.", "bits"),
+    Column("duplicate_similarity", pa.float32(), "Correlation of a near-duplicate with that row.", "-1..1"),
+    Column("reference", TEXT, "The reference picture that the row is a copy of."),
+    Column("detail", TEXT, "What was found and expected; may quote a caption, and is empty in mode `index`."),
 )
+REJECTED = _schema(REJECTED_COLUMNS)
 """Every other row, with all reasons in stage order."""

@@ -360,10 +360,11 @@ class _Handler(BaseHTTPRequestHandler):
         if file is None:
             return self._refuse(404, "EntryNotFound", f"Entry not found: {path}")
         if path.endswith(LARGE):
+            store = self.server.hub.url.replace("127.0.0.1", "localhost")  # another host, as the Hub's is
             return self._send(
                 302,
                 {
-                    "Location": f"{self.server.hub.url}/large/{dataset_id}/{commit}/{quote(path)}",
+                    "Location": f"{store}/large/{dataset_id}/{commit}/{quote(path)}",
                     "X-Repo-Commit": commit,
                     "X-Linked-Size": str(len(file.content)),
                     "X-Linked-Etag": f'"{file.sha256}"',

@@ -23,9 +23,14 @@ def data_files(manifest: Manifest) -> list[DataFile]:
     return [file for file in manifest.files if file.path.startswith(_DATA)]
 
 
+_OF_THE_HUB = (".gitattributes", ".cache/huggingface/")
+"""What ``hf download --local-dir`` leaves in a folder beside a data set's own files."""
+
+
 def present_files(directory: UPath) -> set[str]:
-    """Return the paths of all files in ``directory``, relative to it."""
-    return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if not path.is_dir()}
+    """Return the paths of all files in ``directory``, relative to it, but for what the Hub's client left there."""
+    found = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if not path.is_dir()}
+    return {path for path in found if not path.startswith(_OF_THE_HUB)}
 
 
 def check_listing(manifest: Manifest, present: set[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from schemas.manifest import Manifest
 from schemas.recipe import fingerprint
 from schemas.reports import DataFile
-from schemas.tables import INDEX
+from schemas.tables import INDEX, INDEX_COLUMNS
 from tasks.source.columns import IMAGE, IMAGE_TYPE
 from tasks.write.card import is_tars
 from tasks.write.licences import licence_url
@@ -69,19 +69,7 @@ _TABLES = {
     "rejected.parquet": "Every other row, with reasons.",
 }
 
-_ABOUT_INDEX = {
-    "row_id": "Position of the pair in the split of the source.",
-    "shard": "File of the source.",
-    "row": "Position in that file.",
-    "img_name": "Name of the picture.",
-    "z": "Zoom level of the tile.",
-    "x": "Column of the tile.",
-    "y": "Row of the tile.",
-    "split": "Split of the subset.",
-    "file": "Data file that holds the pair.",
-    "file_row": "Position in that file.",
-    "flags": "Rules that the pair breaks, but that only flag.",
-}
+_ABOUT_INDEX = {column.name: column.meaning for column in INDEX_COLUMNS if column.name not in ("sha256", "phash")}
 """What is told of the index. Digest and hash are not: Croissant has no bytes, and readers round numbers that large."""
 
 _TYPES: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (

@@ -8,12 +8,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pairs import pair, published_files, recipe_for, tiny_recipe, write_tree
+from upath import UPath
 
 from flows.curate import ShardsQuarantined, curate
 from schemas.manifest import Manifest
 from schemas.reports import CurateReport
 from schemas.tables import INDEX, REJECTED
 from schemas.thresholds import WordRange
+from tasks.files import parquet_rows, read_parquet
 from tasks.source.listing import list_shards
 from tasks.source.read import read_batches
 from tasks.source.shards import SourceError
@@ -197,3 +199,15 @@ def test_the_manifest_names_every_source_shard_and_file(curated: CurateReport, s
     for file in manifest["files"]:
         data = (curated.subsets[1].directory / file["path"]).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (file["byte_length"], file["sha256"])
+
+
+def test_run_json_names_the_tables_that_a_subset_was_made_of(curated: CurateReport) -> None:
+    for subset in curated.subsets:
+        tables = json.loads((subset.directory / "run.json").read_text())["tables"]
+        first = {one["shard"]: one["first_row_id"] for one in tables["signals"]}
+        for row in read_parquet(subset.directory / "index.parquet", ["row_id", "shard", "row"]).to_pylist():
+            assert first[row["shard"]] + row["row"] == row["row_id"]
+        assert sum(parquet_rows(UPath(one["path"])) for one in tables["signals"]) == 60
+        assert parquet_rows(UPath(tables["verdicts"])) == 60
+        assert parquet_rows(UPath(tables["pairs"])) == 1
+        assert tables["contaminated"] is None

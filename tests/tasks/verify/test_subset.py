@@ -53,6 +53,13 @@ def test_a_sound_subset_has_no_problem(subset: Path) -> None:
     assert (report.files, report.rows) == (1 + len(read_manifest(subset).files), 19)
 
 
+def test_what_the_hub_s_client_leaves_beside_a_download_is_no_problem(subset: Path) -> None:
+    (subset / ".cache" / "huggingface" / "download").mkdir(parents=True)
+    (subset / ".cache" / "huggingface" / "download" / "index.parquet.metadata").touch()
+    (subset / ".gitattributes").touch()
+    assert verify(subset).sound
+
+
 def test_a_flipped_bit_in_an_image_names_file_and_row(subset: Path) -> None:
     path = subset / "data" / "train-00001-of-00002.parquet"
     image = pq.read_table(path)["image"].combine_chunks().field("bytes")[3].as_py()
