@@ -86,9 +86,11 @@ def split_plot(manifest: Manifest, columns: pa.Table, kept: Mask) -> SplitPlot |
         rows = placed & pc.fill_null(pc.equal(split, name), False).to_numpy(zero_copy_only=False)
         counts[name] = tile_counts(longitude[rows], latitude[rows], extent)
     shared = sum((cells > 0).astype(np.int64) for cells in counts.values())
-    note = (
-        f"{np.count_nonzero(shared):,} cells of {extent.cell:g}° hold kept pairs, {np.count_nonzero(shared > 1):,} of "
-        "them pairs of several splits: there, the dots of smaller splits lie on those of larger ones."
+    mixed = int(np.count_nonzero(shared > 1))
+    note = f"{np.count_nonzero(shared):,} cells of {extent.cell:g}° hold kept pairs, " + (
+        f"{mixed:,} of them pairs of several splits: there, the dots of smaller splits lie on those of larger ones."
+        if mixed
+        else "none of them pairs of several splits."
     )
     legend = tuple((name, pairs, colour) for (name, pairs), colour in zip(sizes, SPLIT_COLOURS, strict=False))
     if len(sizes) > len(legend):
