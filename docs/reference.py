@@ -1,10 +1,9 @@
-"""Write ``recipe.md``, ``reasons.md``, ``signals.md`` and ``manifest.schema.json`` from the code; a test checks them.
+"""Write the pages and the JSON Schemas that follow from the code, and a test checks, anew.
 
 python docs/reference.py
 """
 
 import inspect
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
@@ -14,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from schemas import tables
 from schemas.base import Model
-from schemas.manifest import Manifest
+from schemas.json_schemas import manifest_schema, recipe_schema
 from schemas.reasons import REASONS, Reason, Stage
 from schemas.recipe import Recipe, ValidationRules
 
@@ -25,6 +24,10 @@ _RECIPE = """\
 
 A recipe is a YAML file, and the one parameter of the `curate` flow. Keys not listed here are errors. Any key can be set
 on the command line by its path: `git10m curate RECIPE.yaml --set subsets.0.quality.min_score=4.8`.
+
+Editors complete and check a recipe by [recipe.schema.json](recipe.schema.json), which `git10m schema` prints as well:
+those that know YAML's language server by the first line `# yaml-language-server: $schema=recipe.schema.json`.
+`git10m init SOURCE` writes a recipe with comments, after a look at the source.
 
 <!-- Written by docs/reference.py from schemas/. -->
 """
@@ -107,15 +110,6 @@ def signals_page() -> str:
     return "".join(pages)
 
 
-def manifest_schema() -> str:
-    """Return the JSON Schema of ``manifest.json``."""
-    schema = Manifest.model_json_schema(mode="serialization")
-    told = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "manifest.json of a subset"}
-    return (
-        json.dumps(told | {key: schema[key] for key in schema if key != "title"}, indent=2, ensure_ascii=False) + "\n"
-    )
-
-
 def _code(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
@@ -188,6 +182,7 @@ _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at mo
 PAGES = {
     "recipe.md": recipe_page,
     "reasons.md": reasons_page,
+    "recipe.schema.json": recipe_schema,
     "signals.md": signals_page,
     "manifest.schema.json": manifest_schema,
 }

@@ -9,6 +9,7 @@ from tasks.planning.known import look_up
 from tasks.published import read_manifest
 from tasks.select.verdicts import known_verdicts
 from tasks.source.listing import fetch_cache
+from tasks.workspace import remember
 from tasks.write.manifest import draft_manifest
 from tasks.write.schema import data_schema
 from tasks.write.staging import Staging
@@ -52,6 +53,7 @@ def nothing_new(recipe: Recipe) -> CurateReport | None:
                 staging.tidy(recipe.output.keep_versions)
     except DirectoryBusy:
         return None
+    remember(recipe)
     fetch_cache(recipe).clear()
     subsets = tuple(left_as_it_is(recipe, selected, staging) for selected, staging in published)
     return CurateReport(source=recipe.source.name, scan=scan.scan, deduplicate=duplicates, subsets=subsets)

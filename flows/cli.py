@@ -1,7 +1,9 @@
 """The command line, ``git10m``. Commands import what they run, so that ``--help`` is quick."""
 
 import os
+import shlex
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,15 +17,17 @@ from schemas.errors import CurationError
 if TYPE_CHECKING:
     from upath import UPath
 
+    from schemas.source import Source
+
 app = typer.Typer(
     name="git10m",
     help="Curate image-caption data sets: scan once, decide in seconds, write once.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 _FAILED, _MISUSED = 1, 2
+_GO_ON = [["curate"], ["materialize"], ["publish"], ["demo"]]  # commands that keep what was finished
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)]
 Settings = Annotated[
@@ -39,6 +43,28 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 SubsetDir = Annotated[
     str, typer.Argument(metavar="SUBSET_DIR", help="A subset's folder, or its URL.", show_default=False)
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+OfHub = Annotated[bool, typer.Option("--hub", help="The source is a data set of the Hugging Face Hub.")]
+Looked = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A folder, file, glob or URL, or with [cyan]--hub[/] the id of a data set: owner/name.",
+        show_default=False,
+    ),
+]
+Revision = Annotated[str | None, typer.Option(help="With --hub: a branch, tag or commit.")]
+Split = Annotated[str, typer.Option(help="The split to look at.")]
+Form = Annotated[
+    str | None,
+    typer.Option("--format", help="save_to_disk, arrow, parquet, webdataset or imagefolder; else found by itself."),
+]
+ColumnsOf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="FACT=COLUMN", help="As source.columns in a recipe. Repeatable.", show_default=False
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log of the run as well.")]
 
 
@@ -46,6 +72,8 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log of 
 def curate(
     recipe: RecipeFile,
     settings: Settings = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Curate the subsets of a RECIPE: scan what is new, select, write, and say where it lies.
@@ -61,7 +89,7 @@ def curate(
     _set_up_prefect(verbose)
     from flows.console import run_curate
 
-    _run(lambda: run_curate(loaded))
+    _run(lambda: run_curate(loaded, quiet=quiet, as_json=as_json))
 
 
 @app.command()
@@ -104,9 +132,11 @@ def materialize(
         typer.Option(help="Your copy of its source: folder, file, glob or URL, or with [cyan]--hub[/] owner/name."),
     ],
     directory: Annotated[str, typer.Option("--dir", help="Folder that will hold the subset's folder.")],
-    hub: Annotated[bool, typer.Option("--hub", help="The source is a data set of the Hugging Face Hub.")] = False,
+    hub: OfHub = False,
     revision: Annotated[str | None, typer.Option(help="With --hub: else the one the subset was made of.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; else all cores.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Make a subset's data files again, from its index and your own copy of the source.
@@ -128,7 +158,7 @@ def materialize(
     _set_up_prefect(verbose)
     from flows.console import run_materialize
 
-    _run(lambda: run_materialize(job))
+    _run(lambda: run_materialize(job, quiet=quiet, as_json=as_json))
 
 
 @app.command()
@@ -142,8 +172,10 @@ def verify(
             "owner/name.",
         ),
     ] = None,
-    hub: Annotated[bool, typer.Option("--hub", help="The source is a data set of the Hugging Face Hub.")] = False,
+    hub: OfHub = False,
     revision: Annotated[str | None, typer.Option(help="With --hub: else the one the subset was made of.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Read the latest version of a published subset again: against its manifest, and its rows against the source.
 
@@ -162,7 +194,7 @@ def verify(
         _fail("; ".join(describe(error)), _MISUSED)
 
     def look() -> None:
-        report = run_verify(job)
+        report = run_verify(job, quiet=quiet, as_json=as_json)
         if not report.sound:
             _fail(f"{subset}: not sound: {len(report.problems)} problem(s)", _FAILED)
 
@@ -201,6 +233,12 @@ def diff(
     rows: Annotated[
         str | None, typer.Option(metavar="FILE.parquet", help="Write the rows gained and lost there.")
     ] = None,
+    page: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.html", help="Write a page there: both subsets side by side, with figures and pictures."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say which rows a subset gained and lost against another one, by reason, and what was set otherwise.
@@ -212,8 +250,8 @@ def diff(
     from flows.diff import run_diff
 
     one, other = _folder(a), _folder(b)
-    target = None if rows is None else UPath(rows).expanduser()
-    _run(lambda: run_diff(one, other, rows=target, as_json=as_json))
+    files = [None if path is None else UPath(path).expanduser() for path in (rows, page)]
+    _run(lambda: run_diff(one, other, rows=files[0], page=files[1], as_json=as_json))
 
 
 @app.command()
@@ -239,13 +277,14 @@ def browse(
         _fail(f"{place}: no such file or folder", _MISUSED)
     from flows.browse import run_browse
 
-    def serve_page() -> None:
-        try:
-            run_browse(place, subset=subset, port=port, show=show)
-        except RecipeError as error:
-            _fail(str(error), _MISUSED)
-
-    _run(serve_page)
+    try:
+        run_browse(place, subset=subset, port=port, show=show)
+    except RecipeError as error:
+        _fail(str(error), _MISUSED)
+    except (CurationError, OSError) as error:
+        _fail(str(error), _FAILED)
+    except KeyboardInterrupt:
+        pass  # that is how it is stopped
 
 
 @app.command()
@@ -254,6 +293,8 @@ def publish(
     hub_id: Annotated[str, typer.Argument(metavar="HUB_ID", help="The data set: owner/name.", show_default=False)],
     public: Annotated[bool, typer.Option("--public", help="Let everybody read it.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be uploaded, and why.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Upload a subset to a data set of the Hugging Face Hub, as much of it as its licence allows.
 
@@ -269,55 +310,78 @@ def publish(
     except UploadRefused as error:
         _fail(str(error), _MISUSED)
     directory = _folder(subset)
-    _run(lambda: run_publish(directory, hub_id, public=public, dry_run=dry_run))
+    told = {"quiet": quiet, "as_json": as_json}
+    _run(lambda: run_publish(directory, hub_id, public=public, dry_run=dry_run, **told))
 
 
 @app.command()
 def inspect(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A folder, file, glob or URL, or with [cyan]--hub[/] the id of a data set: owner/name.",
-            show_default=False,
-        ),
-    ],
-    hub: Annotated[bool, typer.Option("--hub", help="SOURCE is a data set of the Hugging Face Hub.")] = False,
-    revision: Annotated[str | None, typer.Option(help="With --hub: a branch, tag or commit.")] = None,
-    split: Annotated[str, typer.Option(help="The split to look at.")] = "train",
-    form: Annotated[
-        str | None,
-        typer.Option("--format", help="save_to_disk, arrow, parquet, webdataset or imagefolder; else found by itself."),
-    ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--column", metavar="FACT=COLUMN", help="As source.columns in a recipe. Repeatable."),
-    ] = None,
+    source: Looked,
+    hub: OfHub = False,
+    revision: Revision = None,
+    split: Split = "train",
+    form: Form = None,
+    columns: ColumnsOf = None,
+    as_json: Json = False,
 ) -> None:
     """Say what a SOURCE is: format, revision, shards, rows, columns, histograms and five sample rows.
 
     Reads some thousand rows from shards spread over the source, and no more. Exit status: 0 done, 1 it cannot be read,
     2 the usage is wrong.
     """
-    from pydantic import ValidationError
-
     from flows.inspection import run_inspect
-    from flows.recipes import describe
-    from schemas.source import FileSource, HubSource
 
-    mapping = dict(pair.partition("=")[::2] for pair in columns or ())
-    facts = {"name": source, "path": source, "split": split, "format": form, "columns": mapping, "revision": revision}
-    try:
-        wanted = HubSource.model_validate(facts | {"kind": "hub"}) if hub else FileSource.model_validate(facts)
-    except ValidationError as error:
-        _fail("; ".join(describe(error)), _MISUSED)
+    wanted = _source(source, hub, revision, split, form, columns)
 
     def look() -> None:
-        report = run_inspect(wanted)
+        report = run_inspect(wanted, as_json=as_json)
         if not report.seen_shards:
             _fail(f"{source}: no shard of {report.shards} can be read", _FAILED)
 
     _run(look)
+
+
+@app.command()
+def init(
+    source: Looked,
+    recipe: Annotated[Path, typer.Option("--recipe", "-o", metavar="FILE", help="The recipe to write.")] = Path(
+        "recipe.yaml"
+    ),
+    hub: OfHub = False,
+    revision: Revision = None,
+    split: Split = "train",
+    form: Form = None,
+    columns: ColumnsOf = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file, if there is one.")] = False,
+) -> None:
+    """Write a recipe for a SOURCE, with comments that say what was seen there.
+
+    Looks at the source as inspect does. Exit status: 0 done; 1 it cannot be read, or its columns are not clear; 2 the
+    usage is wrong, or the file is there.
+    """
+    from flows.init import RecipeThere, run_init
+
+    wanted = _source(source, hub, revision, split, form, columns)
+
+    def write() -> None:
+        try:
+            run_init(wanted, recipe, force=force)
+        except RecipeThere as error:
+            _fail(str(error), _MISUSED)
+
+    _run(write)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a recipe, by which editors complete and check it.
+
+    As in [cyan]git10m schema > recipe.schema.json[/]; a recipe beside it names it in its first line:
+    [cyan]# yaml-language-server: $schema=recipe.schema.json[/]
+    """
+    from schemas.json_schemas import recipe_schema
+
+    print(recipe_schema(), end="")
 
 
 @app.command()
@@ -361,6 +425,23 @@ def demo(
     from flows.demo import run_demo
 
     _run(lambda: run_demo(directory))
+
+
+def _source(
+    place: str, hub: bool, revision: str | None, split: str, form: str | None, columns: list[str] | None
+) -> "Source":
+    """Return the source that was named; one that cannot be is a wrong usage."""
+    from pydantic import ValidationError
+
+    from flows.recipes import describe
+    from schemas.source import FileSource, HubSource
+
+    mapping = dict(pair.partition("=")[::2] for pair in columns or ())
+    facts = {"name": place, "path": place, "split": split, "format": form, "columns": mapping, "revision": revision}
+    try:
+        return HubSource.model_validate(facts | {"kind": "hub"}) if hub else FileSource.model_validate(facts)
+    except ValidationError as error:
+        _fail("; ".join(describe(error)), _MISUSED)
 
 
 def _folder(place: str) -> "UPath":
@@ -410,7 +491,14 @@ def _stop(number: int, frame: object) -> NoReturn:
 
     Prefect would first tell its server, which the same Ctrl-C has ended, and wait for it for minutes.
     """
-    typer.echo("\ngit10m: interrupted; run the same command again, and it goes on from here", err=True)
+    progress = sys.modules.get("flows.progress")
+    kept = progress.so_far() if progress is not None else ""
+    told = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""  # the line of the bar goes, the cursor comes back
+    told += f"git10m: interrupted{f'; {kept}' if kept else ''}\n"
+    if sys.argv[1:2] in _GO_ON:
+        command = printable(shlex.join(["git10m", *sys.argv[1:]]))
+        told += f"to go on from here, run the same command again:\n  {command}\n"
+    os.write(2, told.encode())  # no buffer, no lock: this may have interrupted a write
     for children in Path("/proc/self/task").glob("*/children"):
         for child in children.read_text().split():
             with suppress(ProcessLookupError):

@@ -2,11 +2,16 @@
 
 from prefect.settings import PREFECT_API_URL
 from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape as escape_markup
+from rich.table import Table
 
 from flows.again import nothing_new
+from flows.as_json import as_json as json_of
 from flows.funnel import funnel_table
 from flows.progress import console
-from schemas.materialization import Materialization
+from flows.terminal import printable
+from schemas.materialization import Materialization, Materialized
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport
 from tasks.files import ensure_writable
@@ -17,12 +22,13 @@ from tasks.versions import followed
 out = Console()
 
 
-def run_curate(recipe: Recipe) -> CurateReport:
-    """Run the ``curate`` flow and print its funnel and where the results lie.
+def run_curate(recipe: Recipe, *, quiet: bool = False, as_json: bool = False) -> CurateReport:
+    """Run the ``curate`` flow and print its funnel and where the results lie, or its report as JSON.
 
     What can be refused at once is refused before Prefect's server is started. Where nobody has a server of theirs, to
     watch runs by, a run that would find nothing new is none.
     """
+    console.quiet = quiet
     shards_of(recipe)
     for place in (recipe.workspace, recipe.output.dir):
         ensure_writable(place)
@@ -32,20 +38,32 @@ def run_curate(recipe: Recipe) -> CurateReport:
 
         _tell_of_server()
         report = curate(recipe)
-    print_report(report)
+    if as_json:
+        print(json_of(report))
+    elif not quiet:
+        print_report(report)
     return report
 
 
-def run_materialize(job: Materialization) -> None:
+def run_materialize(job: Materialization, *, quiet: bool = False, as_json: bool = False) -> None:
     """Run the ``materialize`` flow and print where the subset lies; an index that is none is refused before that."""
     from flows.materialize import materialize
 
+    console.quiet = quiet
     manifest = read_manifest(followed(job.index))
     _tell_of_server()
     directory = materialize(job)
-    told = f"{manifest.funnel.kept:,} rows of {manifest.source.name}"
-    same = ", as they were" if manifest.indexed or manifest.mode == "data" else ""
-    out.print(f"{manifest.subset}: {told}{same}: {directory}", highlight=False, soft_wrap=True, markup=False)
+    made = Materialized(
+        subset=manifest.subset,
+        source=manifest.source.name,
+        rows=manifest.funnel.kept,
+        same_files=bool(manifest.indexed) or manifest.mode == "data",
+        directory=directory,
+    )
+    if as_json:
+        print(json_of(made))
+    elif not quiet:
+        out.print(printable(str(made)), highlight=False, soft_wrap=True, markup=False)
 
 
 def _tell_of_server() -> None:
@@ -54,12 +72,26 @@ def _tell_of_server() -> None:
 
 
 def print_report(report: CurateReport) -> None:
-    """Print the funnel of each subset, and the paths of its manifest and report."""
-    out.print(f"{report.source}: {report.scan}", highlight=False, markup=False)
+    """Print each subset's funnel, then all subsets in one table, and what to open."""
+    out.print(printable(f"{report.source}: {report.scan}"), highlight=False, markup=False)
     for subset in report.subsets:
-        title = f"{subset.select.subset}: {subset.version.partition('-')[0]}{' (unchanged)' if subset.reused else ''}"
-        out.print(funnel_table(subset.select.funnel, title))
+        out.print(funnel_table(subset.select.funnel, subset.select.subset))
+    out.print(_subsets(report))
+    for subset in report.subsets:
         if subset.select.kept == 0:
-            out.print("  no row is left: there is no data file to open", style="bold red")
-        for path in (subset.manifest, *([subset.report] if subset.report else [])):
-            out.print(f"  {path.stem:<9} {path}", highlight=False, soft_wrap=True, markup=False)
+            out.print(f"{subset.select.subset}: no row is left: there is no data file to open", style="bold red")
+        else:
+            path = escape_markup(printable(str(subset.report or subset.manifest)))
+            out.print(f"[bold]{subset.select.subset}[/]: {path}", highlight=False, soft_wrap=True)
+
+
+def _subsets(report: CurateReport) -> Table:
+    table = Table("subset", title=f"of {report.scan.rows:,} rows", title_justify="left")
+    for heading in ("kept", "kept %", "images", "files"):
+        table.add_column(heading, justify="right")
+    table.add_column("version")
+    for one in report.subsets:
+        kept, files = one.select.kept, len(one.write.files)
+        numbers = (f"{kept:,}", one.select.funnel.share(kept), decimal(one.select.kept_image_bytes), f"{files:,}")
+        table.add_row(one.select.subset, *numbers, f"{one.number}{' (unchanged)' if one.reused else ''}")
+    return table

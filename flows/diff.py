@@ -10,19 +10,43 @@ from upath import UPath
 from flows.as_json import as_json as json_of
 from flows.terminal import printable
 from schemas.difference import Change, Difference, ReasonRows
-from tasks.diff import compare
+from tasks.diff.rows import write_rows
+from tasks.diff.stage import compare
+from tasks.diff.verdicts import Sides
 
 
-def run_diff(a: UPath, b: UPath, *, rows: UPath | None = None, as_json: bool = False) -> Difference:
-    """Compare the subsets in ``a`` and ``b`` and print what differs; errors as :func:`tasks.diff.compare`."""
-    difference = compare(a, b, rows)
+def run_diff(
+    a: UPath, b: UPath, *, rows: UPath | None = None, page: UPath | None = None, as_json: bool = False
+) -> Difference:
+    """Compare the subsets in ``a`` and ``b`` and print what differs; errors as :meth:`tasks.diff.verdicts.Sides.of`.
+
+    Args:
+        a: a subset's folder.
+        b: that of the one to hold against it.
+        rows: where to write the rows lost and gained, a Parquet file.
+        page: where to write a page that shows the difference, an HTML file.
+        as_json: print the difference as JSON, and nothing else.
+    """
+    sides = Sides.of(a, b)
+    difference = compare(sides)
+    if rows is not None:
+        write_rows(sides, rows)
+    if page is not None:
+        from tasks.diff.page import gather  # matplotlib takes a second to import
+        from tasks.files import write_text
+        from tasks.report.comparison import render_comparison
+
+        write_text(page, render_comparison(gather(sides, difference)))
     if as_json:
         print(json_of(difference))
-    else:
-        print_difference(difference, Console())
-        if rows is not None:
-            told = f"{difference.lost_rows + difference.gained_rows:,} rows lost or gained are in {rows}"
-            Console().print(_plain(told), highlight=False, soft_wrap=True)
+        return difference
+    out = Console()
+    print_difference(difference, out)
+    if rows is not None:
+        told = f"{difference.lost_rows + difference.gained_rows:,} rows lost or gained are in {rows}"
+        out.print(_plain(told), highlight=False, soft_wrap=True)
+    if page is not None:
+        out.print(_plain(f"the page is {page}"), highlight=False, soft_wrap=True)
     return difference
 
 

@@ -9,8 +9,7 @@ def funnel_rows(funnel: Funnel) -> list[dict[str, str]]:
     """Return table rows: stage, rows rejected there, rows left, and what part of all that is."""
     rows = [{"stage": "source", "rejected": "", "left": f"{funnel.source_rows:,}", "left %": "100.0"}]
     for step in funnel.told:
-        part = 100 * step.left / funnel.source_rows if funnel.source_rows else 0.0
-        left = {"left": f"{step.left:,}", "left %": f"{part:.1f}"}
+        left = {"left": f"{step.left:,}", "left %": funnel.share(step.left)}
         rows.append({"stage": step.stage.value, "rejected": f"{step.rejected:,}", **left})
     return rows
 

@@ -7,9 +7,11 @@ from rich.console import Console
 from rich.markup import escape as escape_markup
 from rich.table import Table
 
+from flows.as_json import as_json as json_of
+from flows.progress import stage
 from flows.terminal import printable
+from schemas.inspection import Bin, InspectReport
 from schemas.recipe import Engine
-from schemas.reports import Bin, InspectReport
 from schemas.source import Source
 from tasks.inspection import inspect_source
 from tasks.source.places.fetch import FetchCache
@@ -18,11 +20,14 @@ _BARS = " ▁▂▃▄▅▆▇█"
 _CAPTION = 300  # characters of a caption that are shown
 
 
-def run_inspect(source: Source) -> InspectReport:
+def run_inspect(source: Source, *, as_json: bool = False) -> InspectReport:
     """Look at ``source`` and print what it is."""
-    with TemporaryDirectory(prefix="git10m-") as folder:
+    with stage("inspect"), TemporaryDirectory(prefix="git10m-") as folder:
         report = inspect_source(source, FetchCache(Path(folder), Engine().fetched_bytes))
-    print_inspection(report, Console())
+    if as_json:
+        print(json_of(report))
+    else:
+        print_inspection(report, Console())
     return report
 
 

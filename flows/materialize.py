@@ -8,6 +8,7 @@ import prefect.runtime.flow_run as flow_run
 from prefect import flow
 from upath import UPath
 
+from flows.progress import stage
 from flows.publish import write_files
 from flows.runner import open_crew, write_engine
 from schemas.manifest import Manifest
@@ -45,7 +46,8 @@ def materialize(job: Materialization) -> UPath:
     """
     index = followed(job.index)
     manifest = read_manifest(index)
-    sound = verify(index)  # its data files, if they are there, count as well
+    with stage("verify the index"):
+        sound = verify(index)  # its data files, if they are there, count as well
     if not sound.sound:
         raise NotSound(f"{sound}\nGet it again.")
     ensure_writable(job.dir)

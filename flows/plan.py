@@ -1,18 +1,18 @@
 """What ``git10m plan`` prints: what a run would read, keep and write."""
 
-import json
-
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape as escape_markup
 from rich.table import Table
 
+from flows.as_json import as_json as json_of
 from flows.funnel import funnel_table
+from flows.progress import stage
 from flows.terminal import printable
 from schemas.plan import DuplicatesPlan, Outcome, Place, Plan, SourcePlan, SubsetPlan
 from schemas.recipe import Recipe
 from tasks.planning.plan import plan_run
 
-_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _TOP_REASONS = 5
 _PLACES: dict[Place, str] = {
     "new": "will be written",
@@ -32,9 +32,10 @@ _NEAR = {
 
 def run_plan(recipe: Recipe, *, search: bool = False, as_json: bool = False) -> Plan:
     """Tell what a run of ``recipe`` would do, in words or as JSON."""
-    plan = plan_run(recipe, search=search)
+    with stage("plan"):
+        plan = plan_run(recipe, search=search)
     if as_json:
-        print(json.dumps(plan.model_dump(mode="json"), indent=2))  # in ASCII: nothing in it commands a terminal
+        print(json_of(plan))
     else:
         print_plan(plan, Console())
     return plan
@@ -47,11 +48,11 @@ def print_plan(plan: Plan, out: Console) -> None:
     if plan.references:
         _tell(out, "references", _copies(plan.duplicates))
     for disk in plan.disks:
-        needed = "" if not disk.needed_bytes else f"about {_bytes(disk.needed_bytes)} "
-        free = f"{_bytes(disk.free_bytes)} are free"
+        needed = "" if not disk.needed_bytes else f"about {decimal(disk.needed_bytes)} "
+        free = f"{decimal(disk.free_bytes)} are free"
         _tell(out, "disk", f"{needed}{disk.holds} in {disk.folder}; {free}")
     if any(source.fetched_bytes for source in (plan.source, *plan.references)):
-        _tell(out, "fetched", f"at most {_bytes(plan.fetched_limit_bytes)} at once, by engine.fetched_bytes")
+        _tell(out, "fetched", f"at most {decimal(plan.fetched_limit_bytes)} at once, by engine.fetched_bytes")
     for reason in plan.estimate:
         _tell(out, "not exact", reason, style="bold yellow")
     for subset in plan.subsets:
@@ -72,11 +73,11 @@ def _sources(plan: Plan) -> Table:
 def _numbers(source: SourcePlan) -> tuple[str, ...]:
     return (
         f"{source.shards:,}",
-        _bytes(source.known_bytes + source.new_bytes),
+        decimal(source.known_bytes + source.new_bytes),
         f"{source.known_shards:,}",
         f"{source.known_rows:,}",
-        f"{source.new_shards:,}" + (f": {_bytes(source.new_bytes)}" if source.new_shards else ""),
-        _bytes(source.fetched_bytes) if source.fetched_bytes else "-",
+        f"{source.new_shards:,}" + (f": {decimal(source.new_bytes)}" if source.new_shards else ""),
+        decimal(source.fetched_bytes) if source.fetched_bytes else "-",
     )
 
 
@@ -109,13 +110,13 @@ def _print_subset(subset: SubsetPlan, plan: Plan, out: Console) -> None:
 
 
 def _print_outcome(outcome: Outcome, out: Console) -> None:
-    images = "" if outcome.image_bytes is None else f", {_bytes(outcome.image_bytes)} of images"
+    images = "" if outcome.image_bytes is None else f", {decimal(outcome.image_bytes)} of images"
     _tell(out, "kept", f"{outcome.kept:,} rows{images}")
     _tell(out, "splits", ", ".join(f"{name} {rows:,}" for name, rows in outcome.splits.items()))
     files = f"{outcome.data_files:,} data files, " if outcome.data_files else "no data file, "
-    _tell(out, "on disk", f"{files}about {_bytes(outcome.estimated_bytes)} in all")
+    _tell(out, "on disk", f"{files}about {decimal(outcome.estimated_bytes)} in all")
     if outcome.refetched_bytes:
-        again = f"up to {_bytes(outcome.refetched_bytes)} of {outcome.read_shards:,} shards, to copy rows from"
+        again = f"up to {decimal(outcome.refetched_bytes)} of {outcome.read_shards:,} shards, to copy rows from"
         _tell(out, "fetched again", again)
     if outcome.thresholds:
         _tell(out, "thresholds", "; ".join(map(str, outcome.thresholds)))
@@ -132,18 +133,6 @@ def _tell(out: Console, what: str, told: str, *, style: str = "bold") -> None:
     grid.add_column(overflow="fold")
     grid.add_row(f"[{style}]{what}[/]", _plain(told))
     out.print(grid, highlight=False)
-
-
-def _bytes(count: int) -> str:
-    """Return ``count`` bytes for a reader.
-
-    >>> _bytes(999), _bytes(1_234_567), _bytes(394_000_000_000)
-    ('999 bytes', '1.2 MB', '394.0 GB')
-    """
-    number, unit = float(count), 0
-    while number >= 1000 and unit < len(_UNITS) - 1:
-        number, unit = number / 1000, unit + 1
-    return f"{number:,.1f} {_UNITS[unit]}" if unit else f"{count} bytes"
 
 
 def _plain(text: str) -> str:

@@ -1,48 +1,123 @@
-"""Progress on a terminal: one bar a stage, and one line when it is done. Silent when nobody watches."""
+"""Progress on a terminal: a bar for the stage at work, and one line when it is done. Silent when nobody watches."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
+from time import monotonic
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.filesize import decimal
+from rich.markup import escape as escape_markup
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
+
+from flows.terminal import printable
 
 console = Console(stderr=True)
+
+_NAME_COLUMNS = 22  # a longer name ends in an ellipsis while the stage is at work; all else is told in 80 columns
 
 
 class StageBar:
     """The bar of one stage. Threads may call :meth:`advance` at the same time."""
 
-    def __init__(self, name: str, bars: Progress, total: float | None):
+    def __init__(self, name: str, bars: Progress, rows: int | None, byte_length: int | None, items: int, done: str):
         self._name = name
         self._bars = bars
-        self._task = bars.add_task(name, total=total, done="")
-        self._rows = 0
+        self._in_bytes = byte_length is not None
+        total = byte_length if self._in_bytes else rows
+        self._bar = bars.add_task(escape_markup(printable(name)), total=total, rows=0, in_bytes=self._in_bytes)
+        self._begun = monotonic()
+        self._lock = Lock()
+        self._rows = self._items = 0
+        self._told = f"of {items:,} {done}" if items else ""
 
-    def advance(self, *, rows: int, work: float) -> None:
-        """Add ``rows`` done, which were ``work`` of the total."""
-        self._rows += rows
-        elapsed = self._bars.tasks[self._task].elapsed
-        done = f"{self._rows:,} rows" + (f" {self._rows / elapsed:,.0f} rows/s" if elapsed else "")
-        self._bars.update(self._task, advance=work, done=done)
+    def advance(self, *, rows: int = 0, byte_length: int = 0) -> None:
+        """Count an item as done: so many rows and bytes."""
+        with self._lock:
+            self._rows, self._items = self._rows + rows, self._items + 1
+            self._bars.update(self._bar, advance=byte_length if self._in_bytes else rows, rows=self._rows)
+
+    @property
+    def so_far(self) -> str:
+        """What is done, in words; empty where it is not counted."""
+        return f"{self._items:,} {self._told}" if self._told else ""
 
     def finish(self, line: str) -> None:
-        """Say in one line what the stage did."""
-        if console.is_terminal:
-            console.print(f"[bold green]✓[/] {self._name:<26} {line}", highlight=False)
+        """Say in one line what the stage did, and how long it took."""
+        if console.is_interactive:
+            took, name = _duration(monotonic() - self._begun), escape_markup(printable(self._name))
+            told = escape_markup(printable(line))
+            console.print(
+                f"[bold green]✓[/] [dim]{took:>8}[/] [bold]{name}[/]: {told}", highlight=False, soft_wrap=True
+            )
+
+
+class _Speeds(ProgressColumn):
+    """What is done, and how many rows and bytes a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        rows, speed = task.fields["rows"], task.speed or 0.0
+        told = [f"{rows:,} rows" if rows or not task.fields["in_bytes"] else decimal(int(task.completed))]
+        if rows and task.completed and speed:
+            told.append(f"{rows / task.completed * speed:,.0f} rows/s")
+        if speed and task.fields["in_bytes"]:
+            told.append(f"{decimal(int(speed))}/s")
+        return Text(" ".join(told), style="progress.data.speed")
 
 
 @contextmanager
-def stage(name: str, total: float | None = None) -> Iterator[StageBar]:
-    """Show a bar for the length of a ``with`` block.
+def stage(
+    name: str, *, rows: int | None = None, byte_length: int | None = None, items: int = 0, done: str = ""
+) -> Iterator[StageBar]:
+    """Show how far a stage is, for the length of a ``with`` block.
 
-    ``total`` is in the unit of ``advance(work=…)``; None for work that cannot be counted.
+    Args:
+        name: of the stage.
+        rows: the whole work, where no ``byte_length`` is given; None for work that cannot be counted.
+        byte_length: the whole work [bytes].
+        items: how many times :meth:`StageBar.advance` will be called.
+        done: what such items are, and that they are done, as in ``shards are scanned``.
     """
-    columns = (
-        TextColumn("{task.description:<14}"),
-        BarColumn(bar_width=20),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[done]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        yield StageBar(name, bars, total)
+    global _at_work
+    described = TextColumn("{task.description}", table_column=Column(max_width=_NAME_COLUMNS, no_wrap=True))
+    counted = (described, BarColumn(None), TaskProgressColumn(), _Speeds(Column(no_wrap=True)), TimeRemainingColumn())
+    can_count = rows is not None or byte_length is not None
+    columns = counted if can_count else (SpinnerColumn(), described, TimeElapsedColumn())
+    hidden = not console.is_interactive or console.quiet
+    with Progress(*columns, console=console, transient=True, expand=can_count, disable=hidden) as bars:
+        _at_work = StageBar(name, bars, rows, byte_length, items, done)
+        yield _at_work
+    _at_work = None  # in no `finally`: of what an exception ends, as Prefect's on SIGTERM, it is told how far it was
+
+
+_at_work: StageBar | None = None
+
+
+def so_far() -> str:
+    """Return what of the stage at work is done, as in ``612 of 787 shards are scanned``; it takes no lock."""
+    return _at_work.so_far if _at_work is not None else ""
+
+
+def _duration(seconds: float) -> str:
+    """Return how long something took, for a reader.
+
+    >>> _duration(0.42), _duration(61), _duration(45_296)
+    ('0.4 s', '1:01', '12:34:56')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

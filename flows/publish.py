@@ -99,10 +99,11 @@ def write_files(
     if output.shuffle_seed is not None:
         folder = laid / staging.key
         _lay_aside(merge_parts(plans), target, folder, name, crew)
-    with stage(f"write {name}", sum(plan.rows for plan in plans)) as bar:
+    image_bytes = sum(plan.image_bytes for plan in plans)
+    with stage(f"write {name}", byte_length=image_bytes, items=len(plans), done="data files are written") as bar:
 
         def done(file: DataFile) -> None:
-            bar.advance(rows=file.rows or 0, work=file.rows or 0)
+            bar.advance(rows=file.rows or 0, byte_length=file.image_bytes or 0)
 
         try:
             files = tuple(
@@ -124,10 +125,11 @@ def write_files(
 
 
 def _lay_aside(parts: Sequence[ShardRows], target: DataSchema, folder: UPath, name: str, crew: Crew) -> None:
-    with stage(f"shuffle {name}", sum(len(part.rows) for part in parts)) as bar:
+    count = sum(len(part.rows) for part in parts)
+    with stage(f"shuffle {name}", rows=count, items=len(parts), done="shards are laid aside") as bar:
 
         def done(rows: int) -> None:
-            bar.advance(rows=rows, work=rows)
+            bar.advance(rows=rows)
 
         crew.each(
             lay_rows_aside,
@@ -160,7 +162,9 @@ def publish_subset(recipe: Recipe, done: WrittenSubset, duplicates: DeduplicateR
             "scan": str(making.scan),
             "tables": _tables(making.scan, duplicates, selected),
         }
-        directory = publish(making, data, run)
+        with stage(f"publish {selected.subset}") as bar:
+            directory = publish(making, data, run)
+            bar.finish(f"{version.partition('-')[0]} in {directory}")
     logger.info("%s: %s, published as %s in %s", selected.subset, selected, version, directory)
     report = PublishReport(
         select=selected, write=data, mode=recipe.output.mode, version=version, directory=directory, reused=False

@@ -43,12 +43,12 @@ def scan(recipe: Recipe) -> ScanReport:
     progress = ProgressArtifact("scan-progress", description)
     with (
         open_crew(recipe.engine, recipe.source.path, recipe.workspace) as crew,
-        stage("scan", sum(map(shard_size, shards))) as bar,
+        stage("scan", byte_length=sum(map(shard_size, shards)), items=len(shards), done="shards are scanned") as bar,
     ):
 
         def done(outcome: ShardOutcome) -> None:
             if isinstance(outcome, ShardReport):
-                bar.advance(rows=outcome.rows, work=outcome.byte_length)
+                bar.advance(rows=outcome.rows, byte_length=outcome.byte_length)
             if error := outcome.error if isinstance(outcome, QuarantinedShard) else outcome.damage:
                 logger.error("quarantined %s: %s", outcome.shard, error)
 

@@ -5,6 +5,8 @@ from tempfile import TemporaryDirectory
 
 import typer
 
+from flows.as_json import as_json as json_of
+from flows.progress import console, stage
 from flows.terminal import printable
 from schemas.reports import VerifyReport
 from schemas.verification import Verification
@@ -17,12 +19,16 @@ from tasks.verify.subset import verify
 from tasks.versions import followed
 
 
-def run_verify(job: Verification) -> VerifyReport:
-    """Verify the subset and print what is wrong."""
-    report = verified(job)
-    for problem in report.problems:
+def run_verify(job: Verification, *, quiet: bool = False, as_json: bool = False) -> VerifyReport:
+    """Verify the subset and print what is wrong, as JSON if that is asked for."""
+    console.quiet = quiet
+    with stage("verify"):
+        report = verified(job)
+    if as_json:
+        print(json_of(report))
+    for problem in report.problems if not as_json else ():
         typer.echo(printable(problem), err=True)
-    if report.sound:
+    if report.sound and not (quiet or as_json):
         compared = ", each as in the source" if job.source is not None else ""
         typer.echo(printable(f"{report}{compared}"))
     return report

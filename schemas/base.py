@@ -1,5 +1,6 @@
 """The strict, immutable pydantic base that every model of this project shares, and the types of a place for files."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,6 +17,8 @@ from pydantic import (
 from pydantic.fields import ComputedFieldInfo, FieldInfo
 from upath import UPath
 
+_REPR_COLUMNS, _REPR_ITEMS = 100, 8
+
 _SECRET_WORDS = ("credential", "key", "password", "sas", "secret", "sig", "signature", "token")
 
 
@@ -24,10 +27,29 @@ def _title(name: str, field: FieldInfo | ComputedFieldInfo) -> str:
 
 
 class Model(BaseModel):
-    """A frozen model that refuses unknown keys, so that a misspelt key is an error and not a default."""
+    """A frozen model that refuses unknown keys, so that a misspelt key is an error and not a default.
+
+    Its ``repr`` is for a person: what it says of itself in words, if it does, else what is not as by default.
+    """
 
     # Titles of our own: pydantic's leave out each field that is a model, and Prefect's form heads it with the class.
     model_config = ConfigDict(extra="forbid", frozen=True, field_title_generator=_title)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Yield the fields that are not as by default, places as plain text, as they may be given."""
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if field.is_required() or value != field.get_default(call_default_factory=True, validated_data={}):
+                yield name, str(value) if isinstance(value, UPath) else value
+
+    def __repr__(self) -> str:
+        """Return at most some lines, of long lists the beginning."""
+        if type(self).__str__ is not BaseModel.__str__:
+            told = str(self)
+            return f"{type(self).__name__}:{chr(10) if chr(10) in told else ' '}{told}"
+        from rich.pretty import pretty_repr  # takes a while to import, and few look
+
+        return pretty_repr(self, max_width=_REPR_COLUMNS, max_length=_REPR_ITEMS)
 
 
 def _without_secrets(address: str) -> str:
@@ -52,7 +74,10 @@ def _location(value: Any) -> UPath:
 
 
 Location = Annotated[
-    UPath, PlainValidator(_location), PlainSerializer(str, return_type=str), WithJsonSchema({"type": "string"})
+    UPath,
+    PlainValidator(_location),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"\S"}),
 ]
 """A file or folder: a local path (``~`` is your home), then also a :class:`pathlib.Path`, or a URL for ``fsspec``,
 such as ``s3://bucket/folder``; a string in JSON."""

@@ -68,6 +68,12 @@ class Difference(Model):
             raise ValueError(f"{self.a.kept} rows in A, {self.b.kept} in B; found {told}")
         return self
 
+    def __str__(self) -> str:
+        """Return how many rows differ, in words."""
+        kept = f"A {self.a.directory}: {self.a.kept:,} rows; B {self.b.directory}: {self.b.kept:,} rows"
+        moved = sum(move.rows for move in self.moved)
+        return f"{kept}; {self.both:,} in both, {self.lost_rows:,} lost, {self.gained_rows:,} gained, {moved:,} moved"
+
     @property
     def lost_rows(self) -> int:
         """Rows that A kept and B did not."""

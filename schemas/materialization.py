@@ -1,6 +1,6 @@
-"""The parameters of ``materialize``: which subset is made again, of what, and where."""
+"""The parameters of ``materialize``: which subset is made again, of what, and where; and what came of it."""
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from schemas.base import Address, Location, Model
 from schemas.recipe import Engine
@@ -18,3 +18,18 @@ class Materialization(Model):
         2, ge=1, le=10_000, description="Versions of the subset that are kept in `dir`, the latest included."
     )
     engine: Engine = Field(default_factory=Engine, description="What the run may use.")
+
+
+class Materialized(Model):
+    """A subset that was made again."""
+
+    subset: str
+    source: str = Field(description="The source's name.")
+    rows: NonNegativeInt
+    same_files: bool = Field(description="Whether the data files were held against those that the index was made of.")
+    directory: Location = Field(description="Where readers find it.")
+
+    def __str__(self) -> str:
+        """Return what was made of what, in words."""
+        same = ", as they were" if self.same_files else ""
+        return f"{self.subset}: {self.rows:,} rows of {self.source}{same}: {self.directory}"

@@ -3,6 +3,7 @@
 from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
+from rich.filesize import decimal
 
 from schemas.base import Location, Model
 from schemas.reports import Funnel, QuarantinedShard, ReasonCount, Threshold
@@ -109,3 +110,15 @@ class Plan(Model):
     fetched_limit_bytes: NonNegativeInt = Field(description="engine.fetched_bytes of the recipe [bytes].")
     estimate: tuple[str, ...] = Field(description="Why the outcomes are not exact; empty where they are.")
     problems: tuple[str, ...] = Field(description="What would make the run fail, as far as it can be told now.")
+
+    def __str__(self) -> str:
+        """Return in a line each what would be read, what each subset would keep, and what would go wrong."""
+        new = f"{self.source.new_shards:,} of {self.source.shards:,} shards, {decimal(self.source.new_bytes)}, to scan"
+        lines = [f"{self.source.name}: {new}; near-duplicates {self.duplicates.near}"]
+        about = "about " if self.estimate else ""
+        for one in self.subsets:
+            kept = one.problem or "not known before something is scanned"
+            if one.outcome is not None:
+                kept = f"keeps {about}{one.outcome.kept:,} of {one.outcome.rows:,} rows"
+            lines.append(f"{one.subset}: {kept}; {one.directory}: {one.place}")
+        return "\n".join((*lines, *(f"problem: {problem}" for problem in self.problems)))

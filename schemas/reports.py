@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
+from rich.filesize import decimal
 
 from schemas.base import Location, Model
 from schemas.reasons import OPTIONAL, Reason, Stage
@@ -174,6 +175,16 @@ class Funnel(Model):
         """Rows left at the end."""
         return self.steps[-1].left if self.steps else self.source_rows
 
+    def share(self, rows: int) -> str:
+        """Return which part of the source ``rows`` are [%]."""
+        return f"{100 * rows / self.source_rows if self.source_rows else 0:.1f}"
+
+    def __str__(self) -> str:
+        """Return a small table: stage, rows rejected there, rows left, and which part of all that is."""
+        lines = [("stage", "rejected", "left", "left %"), ("source", "", f"{self.source_rows:,}", "100.0")]
+        told = ((step.stage.value, f"{step.rejected:,}", f"{step.left:,}", self.share(step.left)) for step in self.told)
+        return _aligned([*lines, *told])
+
 
 class ReasonCount(Model):
     """How many rows carry a reason, and for how many it is the primary one."""
@@ -246,6 +257,10 @@ class SelectReport(Model):
         """Return what was kept, in words."""
         return f"kept {self.kept:,} of {self.rows:,} rows"
 
+    def __repr__(self) -> str:
+        """Return the funnel under what was kept."""
+        return f"SelectReport: {self.subset}: {self}\n{self.funnel}"
+
 
 class DataFile(Model):
     """One finished file of a subset."""
@@ -298,6 +313,20 @@ class PublishReport(Model):
         """The subset's report page; None in mode ``index``, which shows no picture."""
         return self.directory / "report.html" if self.mode == "data" else None
 
+    @property
+    def number(self) -> str:
+        """The version without its key, as in ``v2``."""
+        return self.version.partition("-")[0]
+
+    def __str__(self) -> str:
+        """Return what is where, in words."""
+        unchanged = ", unchanged" if self.reused else ""
+        return f"{self.select.subset}: {self.select}, {self.number}{unchanged} in {self.directory}"
+
+    def __repr__(self) -> str:
+        """Return the funnel under what is where."""
+        return f"PublishReport: {self}\n{self.select.funnel}"
+
 
 class CurateReport(Model):
     """A whole run."""
@@ -321,41 +350,14 @@ class CurateReport(Model):
         told = [str(self.scan), *made, *([f"unchanged: {', '.join(unchanged)}"] if unchanged else [])]
         return f"{self.source}: {'; '.join(told)}"
 
-
-class ColumnFacts(Model):
-    """One column of a source, as far as it was looked at."""
-
-    name: str
-    dtype: str = Field(description="Arrow type.")
-    nulls: NonNegativeInt = Field(description="Nulls among the rows that were looked at.")
-    fact: str | None = Field(description="The fact that it holds, in Git-10M's name; None: not used.")
-
-
-class Bin(Model):
-    """Rows of one bar of a histogram."""
-
-    low: float
-    high: float
-    rows: NonNegativeInt
-
-
-class InspectReport(Model):
-    """What a source is, from its listing and a look at some of its rows."""
-
-    source: str
-    format: str
-    revision: str | None
-    shards: NonNegativeInt
-    byte_length: NonNegativeInt = Field(description="Of all shards [bytes].")
-    rows: NonNegativeInt
-    rows_exact: bool = Field(description="False where rows are reckoned from the shards that were looked at.")
-    seen_rows: NonNegativeInt = Field(description="Rows that were looked at.")
-    seen_shards: NonNegativeInt = Field(description="Shards that were looked at.")
-    columns: tuple[ColumnFacts, ...]
-    absent: tuple[str, ...] = Field(description="Facts without a column.")
-    histograms: dict[str, tuple[Bin, ...]] = Field(description="Of zoom, quality score and caption words.")
-    samples: tuple[dict[str, str], ...] = Field(description="Some rows, by fact, as text; pictures in words.")
-    problems: tuple[str, ...] = Field(description="Shards that could not be read, or not to the end.")
+    def __repr__(self) -> str:
+        """Return a line for each subset under what was scanned and found."""
+        lines = [("subset", "kept", "kept %", "images", "version", "folder")]
+        for one in self.subsets:
+            told, kept = one.select, f"{one.select.kept:,}"
+            share, images = told.funnel.share(told.kept), decimal(told.kept_image_bytes)
+            lines.append((told.subset, kept, share, images, one.number, str(one.directory)))
+        return f"CurateReport: {self.source}: {self.scan}; {self.deduplicate}\n{_aligned(lines)}"
 
 
 class VerifyReport(Model):
@@ -382,7 +384,18 @@ class VerifyReport(Model):
 def written_in_words(files: Sequence[DataFile]) -> str:
     """Return what the data files hold, in words."""
     rows, image_bytes = sum(file.rows or 0 for file in files), sum(file.image_bytes or 0 for file in files)
-    return f"wrote {rows:,} rows, {image_bytes:,} image bytes, {len(files)} files"
+    return f"wrote {rows:,} rows, {decimal(image_bytes)} of images, {len(files):,} file{'s' * (len(files) != 1)}"
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return ``lines`` as a table: names and places to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    left = {0, *(at for at, name in enumerate(lines[0]) if name in ("version", "folder"))}
+    told = (
+        "  ".join(text.ljust(width) if at in left else text.rjust(width) for at, (text, width) in enumerate(row))
+        for row in (zip(line, widths, strict=True) for line in lines)
+    )
+    return "\n".join(line.rstrip() for line in told)
 
 
 def _equal(found_name: str, found: int, expected_name: str, expected: int) -> None:

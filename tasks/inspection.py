@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from schemas.inspection import Bin, ColumnFacts, InspectReport
 from schemas.recipe import ImageFormat
-from schemas.reports import Bin, ColumnFacts, InspectReport
 from schemas.source import Source
 from schemas.tables import FACT_COLUMNS
 from tasks.scan.containers import sniff
@@ -32,6 +32,7 @@ ROWS = 2_500
 
 SAMPLES = 5
 _BINS = 10
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _FORMATS = get_args(ImageFormat)
 
 
@@ -64,6 +65,8 @@ def inspect_source(source: Source, fetched: FetchCache) -> InspectReport:
         if look is not None:
             looks.append(look)
     rows, exact = _rows(shards, looks)
+    values = _values(looks)
+    samples = list(_samples(looks))
     present = {fact for look in looks for fact, column in look.layout._asdict().items() if column is not None}
     return InspectReport(
         source=source.path,
@@ -77,8 +80,10 @@ def inspect_source(source: Source, fetched: FetchCache) -> InspectReport:
         seen_shards=len(looks),
         columns=_columns(looks),
         absent=tuple(fact for fact in (IMAGE, *FACT_COLUMNS) if fact not in present) if looks else (),
-        histograms=_histograms(looks),
-        samples=tuple(_samples(looks)),
+        histograms=_histograms(values),
+        quantiles={name: _quantiles(values[name]) for name in ("quality", "caption words")},
+        samples=tuple(sample for sample, _ in samples),
+        image_sizes=tuple(dict.fromkeys(size for _, size in samples if size is not None)),
         problems=tuple(problems),
     )
 
@@ -96,7 +101,7 @@ def _look(shard: Shard, wanted: dict[str, str | None], problems: list[str]) -> _
         schema = read_schema(shard, in_place=True)
         layout = resolve(schema, wanted, images=False)
         try:
-            layout = resolve(schema, wanted)
+            layout = resolve(schema, wanted, images=wanted[IMAGE] != "")
         except ShardUnreadable as error:
             problems.append(f"{shard.name}: {error}")
         # By ranges, a column of images is as much as the whole; a mapped file's images are not touched.
@@ -160,7 +165,8 @@ def _nulls(batch: pa.RecordBatch, name: str, layout: Layout) -> int:
     return int(batch.column(batch.schema.get_all_field_indices(name)[0]).null_count)
 
 
-def _histograms(looks: list[_Look]) -> dict[str, tuple[Bin, ...]]:
+def _values(looks: list[_Look]) -> dict[str, NDArray[np.float64]]:
+    """Return the zooms, scores and word counts of the rows that have them."""
     signals = [look.signals for look in looks]
     zoom, quality, words = (
         np.concatenate([_finite(column[name]) for columns in signals for column in columns] or [np.empty(0)])
@@ -168,11 +174,23 @@ def _histograms(looks: list[_Look]) -> dict[str, tuple[Bin, ...]]:
     )
     if not any(look.layout.caption for look in looks):
         words = np.empty(0)
+    return {"zoom": zoom, "quality": quality, "caption words": words}
+
+
+def _histograms(values: dict[str, NDArray[np.float64]]) -> dict[str, tuple[Bin, ...]]:
+    zoom = values["zoom"]
     return {
         "zoom": tuple(Bin(low=level, high=level, rows=int((zoom == level).sum())) for level in np.unique(zoom)),
-        "quality": _bins(quality),
-        "caption words": _bins(words),
+        "quality": _bins(values["quality"]),
+        "caption words": _bins(values["caption words"]),
     }
+
+
+def _quantiles(values: NDArray[np.float64]) -> dict[float, float]:
+    """Return values that rows have, none in between."""
+    if not len(values):
+        return {}
+    return dict(zip(_QUANTILES, np.quantile(values, _QUANTILES, method="inverted_cdf").tolist(), strict=True))
 
 
 def _finite(column: pa.Array) -> NDArray[np.float64]:
@@ -188,27 +206,32 @@ def _bins(values: NDArray[np.float64]) -> tuple[Bin, ...]:
     return tuple(Bin(low=a, high=b, rows=n) for a, b, n in zip(edges, edges[1:], counts.tolist(), strict=False))
 
 
-def _samples(looks: list[_Look]) -> Iterator[dict[str, str]]:
-    """Yield rows in turn from each shard that was looked at, the middle ones first: no row is first for a reason."""
+def _samples(looks: list[_Look]) -> Iterator[tuple[dict[str, str], tuple[int, int] | None]]:
+    """Yield rows in turn from each shard that was looked at, the middle ones first: no row is first for a reason.
+
+    Beside each its picture's width and height, if it has one that can be opened.
+    """
     places = [(look, at) for look in looks for at in range(len(look.batches)) if look.batches[at].num_rows]
     for number in range(SAMPLES if places else 0):
         look, at = places[number * max(1, len(places) // SAMPLES) % len(places)]
         batch, found = look.batches[at], look.facts[at]
         row = (batch.num_rows * (2 * number + 1)) // (2 * SAMPLES)
-        sample = {"shard": look.shard.name, IMAGE: _picture(batch.slice(row, 1), look.layout)}
+        picture, size = _picture(batch.slice(row, 1), look.layout)
+        sample = {"shard": look.shard.name, IMAGE: picture}
         sample |= {fact: str(column[row].as_py()) for fact, column in found.columns.items()}
-        yield sample
+        yield sample, size
 
 
-def _picture(row: pa.RecordBatch, layout: Layout) -> str:
+def _picture(row: pa.RecordBatch, layout: Layout) -> tuple[str, tuple[int, int] | None]:
+    """Return what a row's picture is, in words, and its width and height."""
     if layout.image is None or layout.image.split(".")[0] not in row.schema.names:
-        return "not read"
+        return "not read", None
     [data] = images(row, layout).to_pylist()
     if not data:
-        return "none"
+        return "none", None
     head = f"{sniff(memoryview(data)) or 'unknown'}, {len(data):,} bytes"
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-            return f"{head}, {picture.width} x {picture.height} {picture.mode}"
+            return f"{head}, {picture.width} x {picture.height} {picture.mode}", picture.size
     except Exception:  # a header of hostile bytes raises nearly anything, and this is only a look
-        return f"{head}, unreadable"
+        return f"{head}, unreadable", None

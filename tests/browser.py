@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 MISSING = "no Chromium here: apt-get install chromium, or have chromium, chromium-browser or google-chrome in PATH"
 
+_PATIENCE_MS = 10_000  # what a test waits for is on its page by then, or never
+
 _QUIET = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),
     *("--disable-gpu", "--no-first-run", "--hide-scrollbars"),
@@ -81,6 +83,7 @@ class Browser:
             java_script_enabled=script,
             locale="en-GB",
         )
+        context.set_default_timeout(_PATIENCE_MS)
         page = context.new_page()
         opened = Opened(page, self._thread)
         note = opened.problems.append

@@ -16,7 +16,7 @@ from tasks.browse.figures import histogram, moved_bars, moved_map, world_map
 from tasks.browse.opening import Opened
 from tasks.browse.sheets import Sheet, Shown, draw_sheets
 from tasks.browse.trial import Figure, Trial
-from tasks.report.page import percent
+from tasks.report.html import percent
 
 _ALWAYS = frozenset({"quality", "caption_words", "zoom"})
 _CAPTION_CHARACTERS = 110

@@ -40,6 +40,22 @@ def rejected_note(reason: Reason, facts: Facts) -> str:
     return "" if value is None else f"{reason.measured}: {value:g}{_UNITS.get(str(reason.measured), '')}"
 
 
+def changed_note(rejected: Facts | None) -> str:
+    """Return why a row is not in a subset, from its row of ``rejected.parquet``; None: the source does not have it.
+
+    >>> changed_note({"reasons": ["caption_too_short"], "measured": [7.0], "detail": None, "duplicate_distance": None})
+    'caption_words: 7 words'
+    """
+    if rejected is None:
+        return ""
+    reason, value = Reason(rejected["reasons"][0]), rejected["measured"][0]
+    if reason is Reason.CONTAMINATED:
+        return rejected_note(reason, {**rejected, "reference_distance": int(value)})
+    if rejected["duplicate_distance"] is not None and reason.stage is Stage.DEDUPLICATION:
+        return _likeness(rejected)
+    return rejected_note(reason, {**rejected, str(reason.measured): value})
+
+
 def keeper_note(reason: Reason, facts: Facts) -> str:
     """Return what is to know of the kept row of a group: its score, and its tile where that is what was compared."""
     tile = f", tile {_tile(facts)}" if reason in (Reason.DUPLICATE_TILE, Reason.NESTED_TILE) else ""
@@ -64,6 +80,10 @@ def member_note(reason: Reason, facts: Facts, keeper: Facts) -> str:
             return f"tile {_tile(facts)}, {'inside' if facts['z'] > keeper['z'] else 'around'} the kept one"
         case Reason.DUPLICATE_CAPTION:
             return "same caption"
+    return _likeness(facts)
+
+
+def _likeness(facts: Facts) -> str:
     similarity = facts["duplicate_similarity"]
     return _bits(facts["duplicate_distance"]) + ("" if similarity is None else f", similarity {similarity:.2f}")
 

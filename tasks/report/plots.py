@@ -1,21 +1,24 @@
-"""The figures section of a report: which values each figure shows, and what stands in words beside it."""
+"""The figures of a report and of a comparison: which values each shows, and what stands in words beside it."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from schemas.manifest import Manifest
 from schemas.subset import Subset
-from tasks.report.figures import Box, Counts, Limits, Measure, histogram, tile_counts, tile_map
+from tasks.report.histograms import Limits, Measure, histogram, overlay
+from tasks.report.maps import SPLIT_COLOURS, Box, Counts, Extent, MapColour, extent_of, split_map, tile_counts, tile_map
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
 _NAMES: dict[Measure, str] = {"zoom": "zoom level", "score": "finite score", "words": "word count"}
+_SIDES: tuple[MapColour, MapColour] = ("a", "b")
 _COLUMNS: dict[Measure, str] = {"zoom": "z", "score": "img_quality_score", "words": "caption_words"}
 
 
@@ -29,10 +32,11 @@ class Plot(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Counts of tile centres by cell, and the box that the subset is limited to, if any."""
+    """Counts of tile centres by cell, where the cells lie, and the box that the subset is limited to, if any."""
 
     source: Counts
     subset: Counts
+    extent: Extent
     box: Box | None
 
 
@@ -44,19 +48,65 @@ class Distribution(NamedTuple):
     limits: Limits
 
 
+class SplitPlot(NamedTuple):
+    """The map of splits, and the colours of its dots: name, pairs and colour of each split, largest first."""
+
+    plot: Plot
+    legend: tuple[tuple[str, int, str], ...]
+
+
+class Side(NamedTuple):
+    """One of two subsets that are compared; ``columns`` and ``kept`` as in :class:`tasks.report.page.ReportData`."""
+
+    manifest: Manifest
+    columns: pa.Table
+    kept: Mask
+
+
 def maps(manifest: Manifest, columns: pa.Table, kept: Mask) -> tuple[Plot, Plot]:
     """Return Figure 3 for the source and for the subset, on one scale."""
-    source, subset, box = places(manifest, columns, kept)
+    found = places(manifest, columns, kept)
+    most = int(found.source.max())
+    return (
+        _map("source", "source", found.source, len(kept), found.extent, most, found.box),
+        _map("subset", "subset", found.subset, int(kept.sum()), found.extent, most, found.box),
+    )
 
-    def plot(name: Literal["source", "subset"], cells: Counts, pairs: int) -> Plot:
-        title = f"Figure 3. Tile centres, {name}"
-        if not cells.any():
-            return Plot(title, "", f"No pair of the {name} has a place.", None)
-        note = f"{cells.sum():,} of {pairs:,} pairs have a place, in {np.count_nonzero(cells):,} cells."
-        svg = tile_map(cells, source=source, colour=name, box=box)
-        return Plot(title, f"World map of the tile centres of the {name}. {note}", note, Markup(svg))
 
-    return plot("source", source, len(kept)), plot("subset", subset, int(kept.sum()))
+def split_plot(manifest: Manifest, columns: pa.Table, kept: Mask) -> SplitPlot | None:
+    """Return where the pairs of each split lie; None of a subset with one split, or without places."""
+    sizes = sorted(manifest.splits.items(), key=lambda split: -split[1])
+    longitude, latitude, placed = _points(columns)
+    if len(sizes) < 2 or not (placed & kept).any():
+        return None
+    extent = extent_of(longitude[placed], latitude[placed])
+    split = columns["split"].combine_chunks()
+    counts = {}
+    for name, _ in sizes[: len(SPLIT_COLOURS)]:
+        rows = placed & pc.fill_null(pc.equal(split, name), False).to_numpy(zero_copy_only=False)
+        counts[name] = tile_counts(longitude[rows], latitude[rows], extent)
+    shared = sum((cells > 0).astype(np.int64) for cells in counts.values())
+    note = (
+        f"{np.count_nonzero(shared):,} cells of {extent.cell:g}° hold kept pairs, {np.count_nonzero(shared > 1):,} of "
+        "them pairs of several splits: there, the dots of smaller splits lie on those of larger ones."
+    )
+    legend = tuple((name, pairs, colour) for (name, pairs), colour in zip(sizes, SPLIT_COLOURS, strict=False))
+    if len(sizes) > len(legend):
+        note += f" The {len(sizes) - len(legend):,} smallest splits are not drawn."
+    told = ", ".join(f"{name} {pairs:,} pairs" for name, pairs, _ in legend)
+    return SplitPlot(
+        Plot("Splits", f"Map of the splits: {told}. {note}", note, Markup(split_map(counts, extent))), legend
+    )
+
+
+def _map(name: str, colour: MapColour, cells: Counts, pairs: int, extent: Extent, most: int, box: Box | None) -> Plot:
+    title = f"Figure 3. Tile centres, {name}"
+    if not cells.any():
+        return Plot(title, "", f"No pair of the {name} has a place.", None)
+    note = f"{cells.sum():,} of {pairs:,} pairs have a place, in {np.count_nonzero(cells):,} cells."
+    where = "World map" if extent.whole else "Map"
+    svg = tile_map(cells, extent=extent, most=most, colour=colour, box=box)
+    return Plot(title, f"{where} of the tile centres of the {name}. {note}", note, Markup(svg))
 
 
 def distributions(manifest: Manifest, columns: pa.Table, kept: Mask) -> tuple[Plot, Plot, Plot]:
@@ -66,8 +116,8 @@ def distributions(manifest: Manifest, columns: pa.Table, kept: Mask) -> tuple[Pl
 
     def plot(title: str, measure: Measure, origin: str = "") -> Plot:
         before, after, limits = distribution(manifest, columns, kept, measure)
-        bounds = [f"{sign}\N{NO-BREAK SPACE}{end:g}" for sign, end in zip("≥≤", limits, strict=True) if end is not None]
-        threshold = f" Threshold: {' and '.join(bounds)}{origin}." if bounds else ""
+        bounds = _threshold(limits)
+        threshold = f" Threshold: {bounds}{origin}." if bounds else ""
         if not len(before):
             return Plot(title, "", f"No pair has a {_NAMES[measure]}.{threshold}", None)
         median = f"Median {np.median(before):.4g}" + (f", of the subset {np.median(after):.4g}." if len(after) else ".")
@@ -84,13 +134,48 @@ def distributions(manifest: Manifest, columns: pa.Table, kept: Mask) -> tuple[Pl
     )
 
 
+def compared(a: Side, b: Side) -> tuple[tuple[Plot, Plot], tuple[Plot, Plot, Plot]]:
+    """Return Figure 3 for A and for B, on one scale and of one extent, and Figures 4 to 6, each with both."""
+    longitudes, latitudes = [], []
+    for side in (a, b):
+        longitude, latitude, placed = _points(side.columns)
+        longitudes.append(longitude[placed & side.kept])
+        latitudes.append(latitude[placed & side.kept])
+    extent = extent_of(np.concatenate(longitudes), np.concatenate(latitudes))
+    cells = [tile_counts(x, y, extent) for x, y in zip(longitudes, latitudes, strict=True)]
+    most = max(int(counts.max()) for counts in cells)
+    one, other = (
+        _map(name, colour, counts, int(side.kept.sum()), extent, most, _box(side.manifest))
+        for name, colour, counts, side in zip("AB", _SIDES, cells, (a, b), strict=True)
+    )
+
+    def plot(title: str, measure: Measure) -> Plot:
+        (_, first, limits), (_, second, others) = (distribution(*side, measure) for side in (a, b))
+        told = [
+            f"{name}: median {np.median(values):.4g}{_threshold(ends) and f', threshold {_threshold(ends)}'}"
+            if len(values)
+            else f"{name}: no {_NAMES[measure]}"
+            for name, values, ends in (("A", first, limits), ("B", second, others))
+        ]
+        note = "; ".join(told) + "."
+        if not len(first) and not len(second):
+            return Plot(title, "", f"No kept pair has a {_NAMES[measure]}.", None)
+        svg = overlay(first, second, measure=measure, limits=(limits, others))
+        return Plot(title, f"Histogram of the kept pairs of A and of B. {note}", note, Markup(svg))
+
+    return (one, other), (
+        plot("Figure 4. Resolution levels", "zoom"),
+        plot("Figure 5. Quality scores", "score"),
+        plot("Figure 6. Caption lengths", "words"),
+    )
+
+
 def places(manifest: Manifest, columns: pa.Table, kept: Mask) -> Places:
     """Return where the tiles of source and subset lie."""
-    longitude, latitude = _values(columns, "longitude"), _values(columns, "latitude")
-    placed = np.isfinite(longitude) & np.isfinite(latitude)
-    source, subset = (tile_counts(longitude[rows], latitude[rows]) for rows in (placed, placed & kept))
-    box = _subset(manifest).bbox
-    return Places(source, subset, (box.west, box.south, box.east, box.north) if box else None)
+    longitude, latitude, placed = _points(columns)
+    extent = extent_of(longitude[placed], latitude[placed])
+    source, subset = (tile_counts(longitude[rows], latitude[rows], extent) for rows in (placed, placed & kept))
+    return Places(source, subset, extent, _box(manifest))
 
 
 def distribution(manifest: Manifest, columns: pa.Table, kept: Mask, measure: Measure) -> Distribution:
@@ -104,6 +189,23 @@ def distribution(manifest: Manifest, columns: pa.Table, kept: Mask, measure: Mea
     values = _values(columns, _COLUMNS[measure])
     finite = np.isfinite(values)
     return Distribution(values[finite], values[finite & kept], limits[measure])
+
+
+def _threshold(limits: Limits) -> str:
+    return " and ".join(
+        f"{sign}\N{NO-BREAK SPACE}{end:g}" for sign, end in zip("≥≤", limits, strict=True) if end is not None
+    )
+
+
+def _box(manifest: Manifest) -> Box | None:
+    box = _subset(manifest).bbox
+    return (box.west, box.south, box.east, box.north) if box else None
+
+
+def _points(columns: pa.Table) -> tuple[Floats, Floats, Mask]:
+    """Return longitude and latitude of each row [degrees], and which rows have both."""
+    longitude, latitude = _values(columns, "longitude"), _values(columns, "latitude")
+    return longitude, latitude, np.isfinite(longitude) & np.isfinite(latitude)
 
 
 def _subset(manifest: Manifest) -> Subset:

@@ -1,5 +1,6 @@
 """What the report shows: columns for its figures, and seeded samples of pictures read from the source."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from schemas.manifest import Manifest
 from schemas.reasons import Reason
 from schemas.reports import ScanReport
 from tasks.files import read_parquet
+from tasks.report.captions import count_phrases
 from tasks.report.groups import GROUPED, Draw, Merged, draw_groups, merged_rows, richest_pair, rows_of
 from tasks.report.notes import (
     NOTED_SIGNALS,
@@ -21,17 +23,25 @@ from tasks.report.notes import (
     rejected_note,
     score_note,
 )
-from tasks.report.page import Group, GroupSheet, Picture, ReportData, Sheet
+from tasks.report.page import Group, GroupSheet, ReportData
+from tasks.report.sheets import Picture, Sheet
 from tasks.signals import by_shard, first_row_ids, load_signals, readable_shards
-from tasks.source.pairs import Pairs, read_pairs
+from tasks.source.columns import Layout
+from tasks.source.pairs import Pairs, shard_pairs, shown_of
+from tasks.source.read import at_hand
 from tasks.source.shards import Shard
 
 KEPT_PICTURES = 24
 REJECTED_PICTURES = 12
 FETCHED_SHARDS = 4
+COUNTED_CAPTIONS = 10_000
+"""Most captions of kept pairs that are counted, and most of rejected ones: their shares are right to a percent."""
+COUNTED_SHARDS = 8
+"""Most shards that captions are read of: some 35 MB of them at the size of Git-10M's."""
 _SEED = 20_251_103
 
-_FIGURE_COLUMNS = ("longitude", "latitude", "z", "img_quality_score", "caption_words")
+FIGURE_COLUMNS = ("longitude", "latitude", "z", "img_quality_score", "caption_words")
+"""The signals that figures are drawn from."""
 
 
 def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdicts: UPath) -> ReportData:
@@ -42,7 +52,7 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
     primary = masks & (~masks + np.uint64(1))
     merged = merged_rows(judged)
     near = _near(shards, scan, kept, merged)
-    kept_rows = _draw(np.flatnonzero(kept & near), KEPT_PICTURES)
+    kept_rows = draw(np.flatnonzero(kept & near), KEPT_PICTURES)
     rejected: dict[Reason, NDArray[np.int64]] = {}
     for count in manifest.reasons:
         if count.reason in GROUPED:
@@ -50,13 +60,14 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
         rows = np.flatnonzero((primary == np.uint64(count.reason.bit)) & near)
         if not len(rows):  # never first: show rows that carry it beside another
             rows = np.flatnonzero((masks & np.uint64(count.reason.bit) != 0) & near)
-        rejected[count.reason] = _draw(rows, REJECTED_PICTURES)
+        rejected[count.reason] = draw(rows, REJECTED_PICTURES)
     groups = draw_groups(merged, near, seed=_SEED)
     wanted = np.unique(np.concatenate([kept_rows, *rejected.values(), rows_of(groups.values())]))
     known = _facts(scan, wanted)
     for row, verdict in zip(wanted.tolist(), judged.select(NOTED_VERDICTS).take(wanted).to_pylist(), strict=True):
         known[row] |= verdict
-    pairs = read_pairs(readable_shards(shards, scan), scan, wanted)
+    read, drawn = _counted(scan, kept, near)
+    pairs, captions = _read(readable_shards(shards, scan), scan, wanted, read)
     return ReportData(
         manifest=manifest,
         columns=columns,
@@ -81,12 +92,16 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
             for count in manifest.reasons
             if count.reason in rejected
         ),
+        captions=count_phrases(*(itertools.compress(captions, side[read]) for side in (kept, ~kept))),
+        captions_drawn=drawn,
     )
 
 
 def figure_data(scan: ScanReport, verdicts: UPath) -> tuple[pa.Table, NDArray[np.bool_]]:
     """Return what figures are drawn from: the columns of every source row, and which rows are kept."""
-    return load_signals(scan, _FIGURE_COLUMNS), read_parquet(verdicts, ["kept"])["kept"].to_numpy()
+    judged = read_parquet(verdicts, ["kept", "split"])
+    columns = load_signals(scan, FIGURE_COLUMNS).append_column("split", judged["split"])
+    return columns, judged["kept"].to_numpy()
 
 
 def _group_sheet(reason: Reason, draw: Draw, pairs: Pairs, known: dict[int, Facts]) -> GroupSheet:
@@ -126,13 +141,14 @@ def _near(shards: Sequence[Shard], scan: ScanReport, kept: NDArray[np.bool_], me
         member, keeper = (np.searchsorted(starts, rows, side="right") - 1 for rows in (merged.row, merged.keeper))
         beside = np.isin(member, holding)  # a keeper's shard always holds a kept row
         rich = np.unique(np.array(richest_pair(member[beside], keeper[beside]) or (), np.int64))
-        others = _draw(np.setdiff1d(holding, rich), FETCHED_SHARDS - len(rich))
+        others = draw(np.setdiff1d(holding, rich), FETCHED_SHARDS - len(rich))
         for index in [*rich.tolist(), *others.tolist()]:
             near[starts[index] : starts[index + 1]] = True
     return near
 
 
-def _draw(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def draw(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return at most ``count`` of ``rows``, ascending; the same ones each time."""
     if len(rows) <= count:
         return rows
     return np.sort(np.random.default_rng(_SEED).choice(rows, count, replace=False))
@@ -145,3 +161,37 @@ def _facts(scan: ScanReport, row_ids: NDArray[np.int64]) -> dict[int, Facts]:
         table = read_parquet(scan.shards[index].signals, NOTED_SIGNALS).take(rows - starts[index])
         known |= zip(rows.tolist(), table.to_pylist(), strict=True)
     return known
+
+
+def _counted(scan: ScanReport, kept: NDArray[np.bool_], near: NDArray[np.bool_]) -> tuple[NDArray[np.int64], str]:
+    """Return the rows whose captions are counted, ascending, and, where those are not all, what they are drawn from."""
+    starts = first_row_ids(scan)
+    holding = np.array([index for index, _ in by_shard(scan, np.flatnonzero(near))], np.int64)
+    chosen = draw(holding, COUNTED_SHARDS)
+    within = np.zeros(len(kept), np.bool_)
+    for index in chosen.tolist():
+        within[starts[index] : starts[index + 1]] = True
+    rows = np.union1d(*(draw(np.flatnonzero(within & side), COUNTED_CAPTIONS) for side in (kept, ~kept)))
+    if len(rows) == len(kept):
+        return rows, ""
+    return rows, f", drawn at random from {len(chosen):,} of {len(scan.shards):,} shards"
+
+
+def _read(
+    shards: Sequence[Shard], scan: ScanReport, shown: NDArray[np.int64], counted: NDArray[np.int64]
+) -> tuple[Pairs, list[str | None]]:
+    """Return the pairs of the rows ``shown``, and the captions of the rows ``counted``; both are ascending."""
+    starts = first_row_ids(scan)
+    pairs: Pairs = {}
+    captions: list[str | None] = []
+    of_pairs, of_captions = dict(by_shard(scan, shown)), dict(by_shard(scan, counted))
+    for index in sorted(of_pairs.keys() | of_captions.keys()):
+        layout = shown_of(Layout(**scan.shards[index].layout))
+        with at_hand(shards[index]):  # for both
+            if index in of_pairs:
+                rows = of_pairs[index]
+                pairs |= zip(rows.tolist(), shard_pairs(shards[index], rows - starts[index], layout), strict=True)
+            if index in of_captions:
+                local = of_captions[index] - starts[index]
+                captions += (caption for _, caption in shard_pairs(shards[index], local, layout._replace(image=None)))
+    return pairs, captions

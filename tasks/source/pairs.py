@@ -1,6 +1,6 @@
 """Pairs of a source by their row ids: the image's bytes and the caption, as a person looks at them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,15 +30,28 @@ def read_pairs(shards: Sequence[Shard], scan: ScanReport, row_ids: NDArray[np.in
     starts = first_row_ids(scan)
     pairs: Pairs = {}
     for index, rows in by_shard(scan, row_ids):
-        layout = Layout(**scan.shards[index].layout)
-        layout = layout._replace(img_name=None, img_quality_score=None, caption_length=None)
-        shown: list[bytes | None] = []
-        captions: list[str | None] = []
-        for table in take_rows(shards[index], rows - starts[index], layout.names()):
-            for batch in table.to_batches():
-                views = byte_views(images(batch, layout)) if layout.image else [None] * batch.num_rows
-                shown += [bytes(view) if view else None for view in views]
-                texts = facts(batch, layout).columns.get("caption")
-                captions += [None] * batch.num_rows if texts is None else texts.to_pylist()
-        pairs |= zip(rows.tolist(), zip(shown, captions, strict=True), strict=True)
+        layout = shown_of(Layout(**scan.shards[index].layout))
+        pairs |= zip(rows.tolist(), shard_pairs(shards[index], rows - starts[index], layout), strict=True)
     return pairs
+
+
+def shown_of(layout: Layout) -> Layout:
+    """Return ``layout`` without the columns that tell nothing of image and caption."""
+    return layout._replace(img_name=None, img_quality_score=None, caption_length=None)
+
+
+def shard_pairs(shard: Shard, rows: NDArray[np.int64], layout: Layout) -> Iterator[tuple[bytes | None, str | None]]:
+    """Yield image and caption of rows of one shard, positions ascending; None for what ``layout`` has no column for.
+
+    Raises:
+        ShardUnreadable: if the shard cannot be read, or has fewer rows.
+    """
+    if not layout.names():
+        yield from ((None, None) for _ in rows)
+        return
+    for table in take_rows(shard, rows, layout.names()):
+        for batch in table.to_batches():
+            views = byte_views(images(batch, layout)) if layout.image else [None] * batch.num_rows
+            texts = facts(batch, layout).columns.get("caption")
+            captions = [None] * batch.num_rows if texts is None else texts.to_pylist()
+            yield from ((bytes(view) if view else None, text) for view, text in zip(views, captions, strict=True))

@@ -106,18 +106,34 @@ def take_rows(shard: Shard, rows: NDArray[np.int64], columns: Collection[str] | 
     Raises:
         ShardUnreadable: as :func:`read_batches`, and if the shard has fewer rows.
     """
-    start = done = 0
-    with closing(read_batches(shard, columns)) as batches:
-        for batch in batches:
+    done = end = 0
+    with closing(_batches_with(shard, rows, columns)) as batches:
+        for start, batch in batches:
             end = start + batch.num_rows
             until = int(np.searchsorted(rows, end))
             if until > done:
                 yield _take(batch, rows[done:until] - start)
-            start, done = end, until
+            done = until
             if done == len(rows):
                 return
     if done < len(rows):
-        raise ShardUnreadable(f"no row {rows[done]}; found {start} rows", shard.name)
+        raise ShardUnreadable(f"no row {rows[done]}; found {end} rows", shard.name)
+
+
+def _batches_with(
+    shard: Shard, rows: NDArray[np.int64], columns: Collection[str] | None
+) -> Generator[tuple[int, pa.RecordBatch]]:
+    """Yield batches that hold all of ``rows``, in order, each after its first row's position."""
+    if shard.format == "parquet":
+        with _told_of(shard), open_shard(shard) as (file, release):
+            for start, batch in parquet.read_batches_at(file, rows, columns):
+                yield start, batch
+                release()
+        return
+    start = 0
+    for batch in read_batches(shard, columns):
+        yield start, batch
+        start += batch.num_rows
 
 
 def _take(batch: pa.RecordBatch, rows: NDArray[np.int64]) -> pa.Table:

@@ -13,7 +13,9 @@ from PIL import Image
 
 from schemas.manifest import Manifest
 from schemas.reports import Funnel
-from tasks.report.figures import COLOURS, Measure, draw_histogram, draw_map, drawing
+from tasks.report.histograms import Measure, draw_histogram
+from tasks.report.look import COLOURS, drawing
+from tasks.report.maps import draw_map
 from tasks.report.plots import Distribution, Places, distribution, places
 
 FOLDER = "figures"
@@ -72,10 +74,11 @@ def _funnel(funnel: Funnel) -> Figure:
 
 
 def _maps(found: Places) -> Figure:
-    figure = Figure(figsize=(9.0, 3.1), facecolor="white")
+    figure = Figure(figsize=(9.0, 3.1 if found.extent.whole else 2.6), facecolor="white")
     source, subset = figure.subplots(1, 2)
-    draw_map(source, found.source, source=found.source, colour="source", box=found.box)
-    draw_map(subset, found.subset, source=found.source, colour="subset", box=found.box)
+    most = int(found.source.max())
+    draw_map(source, found.source, extent=found.extent, most=most, colour="source", box=found.box)
+    draw_map(subset, found.subset, extent=found.extent, most=most, colour="subset", box=found.box)
     for axes, name in ((source, "source"), (subset, "subset")):
         axes.set_title(f"Tile centres, {name}", loc="left", fontsize=9)
     return figure

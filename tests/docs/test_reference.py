@@ -12,7 +12,9 @@ from schemas.recipe import ValidationRules
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", ["recipe.md", "reasons.md", "signals.md", "manifest.schema.json"])
+@pytest.mark.parametrize(
+    "name", ["recipe.md", "reasons.md", "signals.md", "recipe.schema.json", "manifest.schema.json"]
+)
 def test_the_reference_is_what_the_code_says(name: str) -> None:
     written = runpy.run_path(str(DOCS / "reference.py"))["PAGES"][name]()
     assert (DOCS / name).read_text(encoding="utf-8") == written, "run `python docs/reference.py`"

@@ -1,3 +1,7 @@
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,8 +10,11 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
+from schemas.inspection import InspectReport
+from schemas.materialization import Materialized
 from schemas.recipe import Recipe
-from schemas.reports import CurateReport
+from schemas.reports import CurateReport, VerifyReport
+from schemas.upload import UploadReport
 
 
 def run(*arguments: object) -> Result:
@@ -21,6 +28,7 @@ def save(recipe: Recipe, path: Path) -> Path:
 
 def test_help_names_the_commands_and_reads_at_80_columns() -> None:
     commands = {"curate", "plan", "verify", "explain", "diff", "materialize", "publish", "inspect", "demo"}
+    commands |= {"init", "schema", "serve"}
     for arguments in ([], *([command] for command in commands)):
         result = run(*arguments, "--help")
         assert result.exit_code == 0
@@ -34,15 +42,22 @@ def test_curate_prints_the_funnel_and_where_things_lie(source: Path, tmp_path: P
     assert result.exit_code == 0, result.output
     assert "tiny: scanned 5, reused 0 of 5 shards (60 rows)" in result.output
     assert "deduplication" in result.output
-    for name in ("clean", "high-quality"):
-        for file in ("manifest.json", "report.html"):
-            path = tmp_path / "subsets" / name / file
-            assert str(path) in result.output
-            assert path.exists()
+    for name, numbers in (("clean", "55 │   91.7"), ("high-quality", "29 │   48.3")):
+        assert numbers in result.output
+        path = tmp_path / "subsets" / name / "report.html"
+        assert f"{name}: {path}" in result.output.splitlines()
+        assert path.exists()
     again = run("curate", recipe, "--set", "subsets.1.caption_words.min=12")
     assert again.exit_code == 0
     assert "scanned 0, reused all 5 shards" in again.output
-    assert "clean: v1 (unchanged)" in again.output
+    [clean] = [line for line in again.output.splitlines() if line.startswith("│ clean")]
+    assert "v1 (unchanged)" in clean
+    assert max(len(line) for line in again.output.splitlines() if "/" not in line) <= 80
+    quiet = run("curate", recipe, "-q")
+    assert (quiet.exit_code, quiet.output) == (0, "")
+    told = run("curate", recipe, "--json")
+    assert told.exit_code == 0
+    assert [one.select.kept for one in CurateReport.model_validate_json(told.stdout).subsets] == [55, 29]
 
 
 def test_verify_says_sound_or_what_is_wrong(curated: CurateReport, tmp_path: Path) -> None:
@@ -52,6 +67,13 @@ def test_verify_says_sound_or_what_is_wrong(curated: CurateReport, tmp_path: Pat
     broken = run("verify", tmp_path)
     assert broken.exit_code == 1
     assert "not sound: 1 problem" in broken.output
+    assert run("verify", curated.subsets[0].directory, "--quiet").output == ""
+    quiet = run("verify", tmp_path, "--quiet")
+    assert (quiet.exit_code, quiet.stdout) == (1, "")
+    assert "manifest.json" in quiet.stderr
+    told = run("verify", tmp_path, "--json")
+    assert told.exit_code == 1
+    assert len(VerifyReport.model_validate_json(told.stdout).problems) == 1
     assert run("verify", tmp_path / "nowhere").exit_code == 2
 
 
@@ -104,3 +126,46 @@ def test_unusable_arguments_are_misuse() -> None:
     assert run("curate").exit_code == 2
     assert run("curate", "nowhere.yaml").exit_code == 2
     assert run("nonsense").exit_code == 2
+
+
+def test_inspect_publish_and_materialize_answer_in_json(source: Path, curated: CurateReport, tmp_path: Path) -> None:
+    told = run("inspect", source, "--json")
+    assert InspectReport.model_validate_json(told.stdout).rows == 60
+    directory = curated.subsets[0].directory
+    told = run("publish", directory, "someone/tiny", "--dry-run", "--json")
+    report = UploadReport.model_validate_json(told.stdout)
+    assert (report.form, report.commit) == ("index", None)
+    assert "manifest.json" in {file.path for file in report.files}
+    assert run("publish", directory, "someone/tiny", "--dry-run", "-q").output == ""
+    made = run("materialize", directory, "--source", source, "--dir", tmp_path, "--workers", 1, "--json")
+    assert Materialized.model_validate_json(made.stdout).rows == 55, made.output
+
+
+def test_the_schema_is_printed_as_it_stands_in_the_docs() -> None:
+    told = run("schema").output
+    assert told == (Path(__file__).parents[2] / "docs" / "recipe.schema.json").read_text(encoding="utf-8")
+    assert json.loads(told)["title"] == "A recipe of git10m"
+
+
+def test_bash_completes_commands_options_and_files() -> None:
+    def completed(*words: str) -> list[str]:
+        """Return what the tab key finds, by the function that ``--show-completion`` gives bash."""
+        script = (
+            f'eval "$(git10m --show-completion)"; COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}; '
+            '_git10m_completion git10m; echo "${COMPREPLY[@]}"; complete -p git10m'
+        )
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "--norc", "-c", script],
+            env=os.environ | {"PATH": path},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found, how = done.stdout.splitlines()
+        assert how == "complete -o default -F _git10m_completion git10m"  # where nothing is found, files are
+        return found.split()
+
+    assert completed("git10m", "ma") == ["materialize"]
+    assert completed("git10m", "curate", "--s") == ["--set"]
+    assert completed("git10m", "curate", "rec") == []

@@ -42,3 +42,16 @@ def test_a_subset_is_the_same_as_itself(curated: CurateReport, capsys: pytest.Ca
 def test_json_is_the_model(curated: CurateReport, capsys: pytest.CaptureFixture[str]) -> None:
     found = run_diff(*(UPath(subset.directory) for subset in curated.subsets), as_json=True)
     assert Difference.model_validate_json(capsys.readouterr().out) == found
+
+
+def test_a_page_is_written_and_json_stays_json(
+    curated: CurateReport, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = (UPath(subset.directory) for subset in curated.subsets)
+    page, again = tmp_path / "a.html", tmp_path / "b.html"
+    run_diff(a, b, page=UPath(page))
+    assert f"the page is {page}" in capsys.readouterr().out
+    found = run_diff(a, b, page=UPath(again), as_json=True)
+    assert Difference.model_validate_json(capsys.readouterr().out) == found
+    assert page.read_bytes() == again.read_bytes()
+    assert page.read_text("utf-8").count("<svg") == 5

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -149,7 +150,7 @@ def test_an_interrupted_run_ends_at_once_and_leaves_no_process(
     large: Path, tmp_path: Path, prefect_server: None, number: signal.Signals
 ) -> None:
     run = begin(large, tmp_path)
-    wait_until(lambda: signals(tmp_path), run)
+    wait_until(lambda: len(signals(tmp_path)) >= 3, run)
     left = children(run)
     assert left
     begun = time.monotonic()
@@ -157,7 +158,12 @@ def test_an_interrupted_run_ends_at_once_and_leaves_no_process(
     output = run.communicate(timeout=20)[0]
     assert time.monotonic() - begun < 10
     assert run.returncode == 128 + number
-    assert "interrupted; run the same command again" in output
+    [told, advice, command] = output.splitlines()[-3:]
+    assert advice == "to go on from here, run the same command again:"
+    scanned = re.fullmatch(rf"git10m: interrupted; (\d+) of {SHARDS} shards are scanned", told)
+    assert scanned, output
+    assert 0 < int(scanned[1]) < SHARDS
+    assert command == f"  git10m curate {tmp_path}/recipe.yaml"
     assert "Traceback" not in output
     while any(Path(f"/proc/{pid}").exists() for pid in left):
         assert time.monotonic() - begun < 20

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from tasks.source.formats.batches import BYTES, ROWS, chosen, sound_slices
 from tasks.source.formats.damage import damage_told, wrong_kind
@@ -46,6 +48,28 @@ def read_batches(file: pa.NativeFile, columns: Collection[str] | None) -> Iterat
                 yield from sound_slices(batch)
         if found != parquet.metadata.num_rows:
             raise ShardUnreadable(f"found {found:,} rows; its footer declares {parquet.metadata.num_rows:,}")
+
+
+def read_batches_at(
+    file: pa.NativeFile, rows: NDArray[np.int64], columns: Collection[str] | None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield batches of the row groups that hold some of ``rows`` (ascending), each after its first row's position.
+
+    Other arguments and errors as :func:`read_batches`; of other row groups nothing is read.
+    """
+    with damage_told(), _opened(file) as parquet:
+        first = 0
+        for group in range(parquet.metadata.num_row_groups):
+            end = first + parquet.metadata.row_group(group).num_rows
+            begin, until = np.searchsorted(rows, [first, end])
+            if begin < until:
+                for batch in _row_group(parquet, group, columns):
+                    for part in sound_slices(batch):
+                        yield first, part
+                        first += part.num_rows
+            first = end
+        if len(rows) and rows[-1] >= first:
+            raise ShardUnreadable(f"no row {rows[np.searchsorted(rows, first)]}; found {first} rows")
 
 
 def _row_group(parquet: pq.ParquetFile, group: int, columns: Collection[str] | None) -> Iterator[pa.RecordBatch]:

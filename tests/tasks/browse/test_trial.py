@@ -13,7 +13,7 @@ from schemas.reports import DeduplicateReport, ScanReport
 from tasks.browse.controls import Limits, limits_of, with_limits
 from tasks.browse.trial import STAGES, Outcome, Trial
 from tasks.deduplicate.stage import find_duplicates
-from tasks.report.figures import tile_counts
+from tasks.report.maps import Extent, tile_counts
 from tasks.select.basis import Basis
 from tasks.select.thresholds import ColumnAbsent
 from tasks.select.verdicts import give_verdicts
@@ -106,7 +106,8 @@ def _assert_figures(trial: Trial, outcome: Outcome, scan: ScanReport, kept: Any)
         assert figure.missing == int((~np.isfinite(values)).sum())
     longitude, latitude = (signals[name].to_numpy() for name in ("longitude", "latitude"))
     there = kept & np.isfinite(longitude)
-    assert np.array_equal(outcome.cells, tile_counts(longitude[there], latitude[there]))
+    world = Extent(west=-180.0, south=-90.0, cell=2.0, columns=180, rows=90)
+    assert np.array_equal(outcome.cells, tile_counts(longitude[there], latitude[there], world))
 
 
 def test_a_trial_begins_where_its_subset_is_and_knows_quantiles_as_numbers(

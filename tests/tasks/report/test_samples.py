@@ -1,9 +1,12 @@
 """What a report shows of a real source: which rows, what is read for them, and what is not decoded."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pairs import Row, encode, pair, picture, recipe_for, scan_all, write_tree
 from PIL import Image
@@ -11,8 +14,9 @@ from PIL import Image
 from schemas.recipe import Recipe
 from tasks.deduplicate.stage import find_duplicates
 from tasks.report import samples
-from tasks.report.page import Group, Picture, ReportData, render
+from tasks.report.page import Group, ReportData, render
 from tasks.report.samples import gather
+from tasks.report.sheets import Picture
 from tasks.select.basis import Basis
 from tasks.select.verdicts import give_verdicts
 from tasks.source.listing import shards_of
@@ -98,7 +102,7 @@ def test_no_duplicate_is_shown_a_second_time_among_the_rejected(data: ReportData
 def test_the_page_holds_every_group(data: ReportData) -> None:
     html = render(data)
     assert html.count('<li class="keeper">') == 6
-    assert all(name in html for name in ('alt="tile_104.jpg"', 'alt="row 2"'))
+    assert all(name in html for name in ("tile_<wbr>104.jpg", "row 2", 'alt="picture number 5 is like no other"'))
 
 
 def test_a_flat_picture_is_shown_and_what_the_scan_could_not_decode_is_not(data: ReportData) -> None:
@@ -134,6 +138,10 @@ def test_of_a_source_elsewhere_a_few_shards_are_read_those_with_most_duplicates_
     shown += [other for group in sheet.shown for other in (group.keeper, *group.members)]
     numbers = {int((other.img_name or "").removeprefix("tile_").removesuffix(".jpg")) for other in shown}
     assert {number // 6 for number in numbers} == {1, 5}
+    assert (data.captions.kept + data.captions.rejected, data.captions_drawn) == (
+        12,
+        ", drawn at random from 2 of 8 shards",
+    )
 
 
 def test_images_that_the_scan_did_not_read_are_not_decoded(tmp_path: Path) -> None:
@@ -143,3 +151,44 @@ def test_images_that_the_scan_did_not_read_are_not_decoded(tmp_path: Path) -> No
     [sheet] = data.group_sheets
     [group] = sheet.shown
     assert {shown.problem for shown in (group.keeper, *group.members)} == {"was not read by the scan"}
+
+
+def test_captions_of_all_rows_are_counted_where_they_are_few(data: ReportData) -> None:
+    kept = int(data.kept.sum())
+    assert (data.captions.kept, data.captions.rejected, data.captions_drawn) == (kept, len(data.kept) - kept, "")
+    openers = {phrase.text: (phrase.kept, phrase.rejected) for phrase in data.captions.openers}
+    assert openers["picture number 5"][0] + openers["picture number 5"][1] == 2
+    assert sum(phrase.kept for phrase in data.captions.words if phrase.text == "picture") >= kept - 1
+
+
+def test_of_many_captions_some_of_kept_and_some_of_rejected_rows_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "COUNTED_CAPTIONS", 4)
+    monkeypatch.setattr(samples, "COUNTED_SHARDS", 3)
+    tree = write_tree(tmp_path / "tree", [pair(seed) for seed in range(48)], shards=6)
+    subsets = [{"name": "good", "quality": {"min_score": 4.0}}]
+    first, again = (sampled(recipe_for(tree, tmp_path / home, subsets=subsets)) for home in ("a", "b"))
+    assert (first.captions.kept, first.captions.rejected) == (4, 4)
+    assert first.captions_drawn == ", drawn at random from 3 of 6 shards"
+    assert first.captions == again.captions
+
+
+def test_a_source_without_captions_has_none_to_count(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rows = [{"image": {"bytes": pair(seed)["image"], "path": None}} for seed in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "0.parquet")
+    data = sampled(recipe_for(folder, tmp_path))
+    assert (data.captions.kept, data.captions.rejected) == (0, 0)
+    assert 'id="captions"' not in render(data)
+
+
+def test_the_split_of_each_kept_row_is_there_for_the_map(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "tree", [pair(seed) for seed in range(40)])
+    parted = [{"name": "parted", "splits": {"fractions": {"train": 0.5, "test": 0.5}}}]
+    data = sampled(recipe_for(tree, tmp_path, subsets=parted))
+    assert Counter(data.columns["split"].to_pylist()) == data.manifest.splits
+    html = render(data)
+    assert "<h3>Splits</h3>" in html
+    assert all(f"{name}, {rows} pairs" in html for name, rows in data.manifest.splits.items())

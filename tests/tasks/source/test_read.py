@@ -38,6 +38,23 @@ def test_rows_of_view_types_are_taken_too(tmp_path: Path) -> None:
     assert taken["image"].to_pylist() == [b"a" * 20, b"c" * 20, None]
 
 
+def test_of_a_parquet_shard_only_row_groups_with_wanted_rows_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"image": [bytes([n]) * 5000 for n in range(12)], "caption": [f"caption {n}" for n in range(12)]})
+    pq.write_table(table, path, row_group_size=4, compression="none", use_dictionary=False, write_page_checksum=True)
+    damaged = bytearray(path.read_bytes())
+    damaged[1000] ^= 1  # in the first row group
+    path.write_bytes(damaged)
+    shard = Shard("a.parquet", path, "parquet")
+    for rows in ([4, 7], [5, 8, 11], [11]):
+        taken = pa.concat_tables(take_rows(shard, np.array(rows)))
+        assert taken.equals(table.take(rows).cast(taken.schema))
+    with pytest.raises(ShardUnreadable, match=r"^a.parquet: "):
+        list(take_rows(shard, np.array([3, 5])))
+    with pytest.raises(ShardUnreadable, match="no row 12; found 12 rows"):
+        list(take_rows(shard, np.array([11, 12])))
+
+
 def test_every_error_names_the_shard_and_what_was_good_comes_first(shard: Shard, tmp_path: Path) -> None:
     missing = Shard("data-7.arrow", tmp_path / "missing", "arrow")
     with pytest.raises(ShardUnreadable, match=r"^data-7.arrow: "):

@@ -12,7 +12,9 @@ from upath import UPath
 
 from schemas.difference import Change, Difference, ReasonRows
 from schemas.reasons import Reason
-from tasks.diff import CHANGED, compare
+from tasks.diff.rows import CHANGED, write_rows
+from tasks.diff.stage import compare
+from tasks.diff.verdicts import Sides
 from tasks.published import NotASubset, SubsetDamaged
 
 SPLITS = {"fractions": {"train": 0.6, "test": 0.4}}
@@ -43,7 +45,10 @@ def strict(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def diff(a: Path, b: Path, rows: Path | None = None) -> Difference:
-    return compare(UPath(a), UPath(b), rows and UPath(rows))
+    sides = Sides.of(UPath(a), UPath(b))
+    if rows is not None:
+        write_rows(sides, UPath(rows))
+    return compare(sides)
 
 
 def table(directory: Path, name: str) -> dict[int, Row]:

@@ -1,4 +1,4 @@
-"""Figures: the coastline asset, the bars, and values that break a careless histogram."""
+"""Histograms: values that break a careless one, and what is drawn in."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -7,55 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from tasks.report.figures import Limits, Measure, histogram, land, tile_counts, tile_map
-
-
-def test_coastline_stays_on_the_globe_and_never_crosses_the_map() -> None:
-    points = np.asarray(land().vertices)
-    assert np.abs(points).max(axis=0).tolist() == [180, 90]
-    drawn = (np.asarray(land().codes)[1:] == Path.LINETO) & (points[1:, 1] > -90)  # the pole's edge is the map's frame
-    assert np.abs(np.diff(points[:, 0]))[drawn].max() < 30
-
-
-def test_land_is_where_land_is() -> None:
-    # Paris, Nairobi, Alice Springs, Chukotka on either side of the antimeridian; Atlantic, Pacific.
-    places = [(2.35, 48.85), (36.82, -1.29), (133.88, -23.7), (179, 67), (-179, 67), (-30, 30), (-140, 0)]
-    assert land().contains_points(places).tolist() == [True] * 5 + [False] * 2
-
-
-def test_tile_counts_keep_every_point() -> None:
-    cells = tile_counts(np.array([-180.0, 0.5, 0.7, 180.0]), np.array([-85.0, 0.5, 0.1, 85.0]))
-    assert cells.sum() == 4
-    assert cells[45, 90] == 2
-
-
-def test_map_of_millions_is_small() -> None:
-    rng = np.random.default_rng(0)
-    cells = tile_counts(rng.uniform(-180, 180, 10**6), rng.uniform(-85, 85, 10**6))
-    svg = tile_map(cells, source=cells, colour="source", box=None)
-    assert len(svg) < 500_000
-
-
-def test_a_box_around_the_globe_is_as_wide_as_the_map() -> None:
-    """Its edges are 360 degrees apart: it is no line."""
-    cells = tile_counts(np.array([0.0]), np.array([0.0]))
-    svg = tile_map(cells, source=cells, colour="subset", box=(-180.0, -20.0, 180.0, 20.0))
-    framed = next(path for path in re.findall(r"<path [^>]*>", svg) if "var(--limit)" in path)
-    found = re.findall(r"[ML] ([0-9.-]+) [0-9.-]+", framed)
-    assert max(map(float, found)) - min(map(float, found)) > 100
-
-
-def test_box_across_the_antimeridian_is_drawn_in_two_parts() -> None:
-    cells = tile_counts(np.zeros(1), np.zeros(1))
-    around, plain, none = (
-        tile_map(cells, source=cells, colour="subset", box=box).count("var(--limit)")
-        for box in ((170.0, -20.0, -170.0, 20.0), (-10.0, -20.0, 10.0, 20.0), None)
-    )
-    assert around - none == 2
-    assert plain - none == 1
+from tasks.report.histograms import Limits, Measure, histogram, overlay
 
 
 @pytest.mark.parametrize("measure", ["score", "words"])
@@ -119,3 +73,15 @@ def test_threads_and_a_persons_own_style_do_not_change_a_byte() -> None:
     expected = draw(0)
     with matplotlib.rc_context({"font.size": 30, "axes.grid": True}), ThreadPoolExecutor(8) as pool:
         assert set(pool.map(draw, range(16))) == {expected}
+
+
+@pytest.mark.parametrize("empty", ["a", "b"])
+def test_two_subsets_are_drawn_over_the_same_bars_each_with_its_limit(empty: str) -> None:
+    scores = np.random.default_rng(0).normal(5, 1, 2000)
+    svg = overlay(scores, scores[scores > 5], measure="score", limits=(Limits(), Limits(5.0)))
+    dashed = re.findall(r'd="M ([\d.]+) [^"]*"[^>]*stroke-dasharray[^>]*stroke: var\(--([ab])\)', svg)
+    assert [side for _, side in dashed] == ["b"]
+    sides = {"a": scores, "b": scores} | {empty: scores[:0]}
+    alone = overlay(sides["a"], sides["b"], measure="score", limits=(Limits(), Limits()))
+    assert f"var(--{empty})" not in alone
+    assert f"var(--{'b' if empty == 'a' else 'a'})" in alone

@@ -1,0 +1,1 @@
+"""Hold two subsets against each other."""
