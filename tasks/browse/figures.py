@@ -14,6 +14,8 @@ from tasks.browse.trial import Figure
 
 _SOURCE, _SUBSET, _LIMIT, _INK = "#a3afba", "#12998b", "#dd6a34", "#7c8791"
 """Legible on a light page and on a dark one: no CSS reaches into a figure."""
+_SOURCE_SHADES = ("rgba(124,135,145,.4)", "rgba(124,135,145,.95)")
+_SUBSET_SHADES = ("rgba(18,153,139,.75)", "rgb(8,122,110)")
 _LEAST_DEGREES = 40.0
 """Width of what the map shows at least, so that a town is seen with its coast."""
 
@@ -68,7 +70,10 @@ def world_map(source: Counts, subset: Counts) -> dict[str, Any]:
     cells |= {"zmax": float(np.log10(max(source.max(), 10))), "hovertemplate": "%{x}°, %{y}°<extra></extra>"}
     layers = [
         {**cells, "z": _logarithms(counts), "colorscale": [[0, faint], [1, colour]]}
-        for counts, faint, colour in ((source, "#cfd6dc", "#5f6d79"), (subset, "#8fd3ca", "#07685e"))
+        for counts, faint, colour in (
+            (source, "rgba(124,135,145,.4)", "rgba(124,135,145,.95)"),
+            (subset, "rgba(18,153,139,.75)", "rgb(8,122,110)"),
+        )
     ]
     x, y = _coastline()
     pen = {"color": _INK, "width": 0.7}
