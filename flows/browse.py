@@ -31,18 +31,18 @@ class BrowserAbsent(CurationError):
     """What draws the page is not installed, or its port is in use."""
 
 
-def run_browse(place: Path, *, subset: str | None, port: int, show: bool) -> None:
+def run_browse(place: UPath, *, subset: str | None, port: int, show: bool) -> None:
     """Serve the page of a subset's folder, a workspace or a recipe until the process is stopped.
 
     Args:
-        place: where to look.
+        place: a subset's folder, a workspace, or a recipe.
         subset: name of the recipe's subset to begin with; None: the folder's, or the first.
         port: of the server; 0: any that is free.
         show: open the page in the user's browser.
 
     Raises:
         BrowserAbsent: if Dash is not installed, or the port is in use.
-        CurationError: as :func:`tasks.browse.opening.open_source`; RecipeError, if ``place`` is a file.
+        CurationError: as :func:`tasks.browse.opening.open_source`; RecipeError of a recipe.
     """
     try:
         from tasks.browse.page import make_app
@@ -52,10 +52,10 @@ def run_browse(place: Path, *, subset: str | None, port: int, show: bool) -> Non
     from tasks.select.basis import Basis
 
     out, begun = Console(stderr=True), perf_counter()
-    if place.is_file():
+    if isinstance(place, Path) and place.is_file():
         recipe, own = load_recipe(place, ()), None
     else:
-        recipe, own = recipe_at(UPath(place))
+        recipe, own = recipe_at(place)
     out.print(f"opening {recipe.source.name} …", style="dim", highlight=False)
     opened = open_source(recipe, subset or own)
     trial = Trial(Basis(opened.recipe, opened.scan, opened.duplicates), opened.subset, opened.at_hand)

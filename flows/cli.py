@@ -257,7 +257,7 @@ def diff(
 @app.command()
 def browse(
     place: Annotated[
-        Path,
+        str,
         typer.Argument(metavar="SUBSET_DIR|WORKSPACE|RECIPE", help="What was curated, or scanned.", show_default=False),
     ],
     subset: Annotated[
@@ -271,14 +271,14 @@ def browse(
     Reads what was measured, and writes nothing. Needs the extra [cyan]browse[/]. Exit status: 0 stopped, 1 nothing was
     scanned there, 2 the usage is wrong.
     """
+    from upath import UPath
+
+    from flows.browse import run_browse
     from flows.recipes import RecipeError
 
-    if not place.exists():
-        _fail(f"{place}: no such file or folder", _MISUSED)
-    from flows.browse import run_browse
-
+    at = UPath(place) if Path(place).is_file() else _folder(place)
     try:
-        run_browse(place, subset=subset, port=port, show=show)
+        run_browse(at, subset=subset, port=port, show=show)
     except RecipeError as error:
         _fail(str(error), _MISUSED)
     except (CurationError, OSError) as error:

@@ -127,7 +127,7 @@ def test_only_this_machine_is_answered(curated: Recipe) -> None:
     ("what", "status", "told"),
     [
         ("empty", 1, "found no subset, and no workspace of a run"),
-        ("gone", 2, "no such file or folder"),
+        ("gone", 2, "no such folder"),
         ("unscanned.yaml", 1, "nothing of it is scanned"),
         ("wrong.yaml", 2, "subsets"),
     ],
