@@ -26,7 +26,7 @@ _DUPLICATE = np.uint8(1 << STAGES.index(Stage.DEDUPLICATION))
 _CELLS = 90 * 180
 _NO_BAR = 255
 _MOST_BARS = 60
-_SAMPLED = 400_000
+_SAMPLED = 200_000
 """Rows that contact sheets are drawn from: so many that some lie beside any threshold."""
 _NEAREST = 48
 _TAIL = 0.001
@@ -278,9 +278,12 @@ def _nearest(
     rows: NDArray[np.int64], apart: NDArray[np.float64], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Return ``count`` of ``rows``, drawn from those that are least ``apart`` from a limit."""
-    rows = rng.permutation(rows)  # of equally near ones, any
-    near = rows[np.argsort(apart[rows], kind="stable")[:_NEAREST]]
-    return np.sort(rng.permutation(near)[:count])
+    apart = apart[rows]
+    if len(rows) > _NEAREST:
+        farthest = np.partition(apart, _NEAREST - 1)[_NEAREST - 1]
+        nearer, equal = rows[apart < farthest], rows[apart == farthest]
+        rows = np.concatenate([nearer, rng.choice(equal, _NEAREST - len(nearer), replace=False)])
+    return np.sort(rng.permutation(rows)[:count])
 
 
 def _funnel(values: Sequence[int] | Counts) -> Funnel:
