@@ -15,7 +15,7 @@ from flows.scan import scan
 from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport, ReferenceReport, ScanReport
-from tasks.deduplicate.stage import deduplicate
+from tasks.deduplicate.stage import count_searches, deduplicate
 from tasks.files import ensure_writable
 from tasks.locks import exclusive
 from tasks.pinning import pinned
@@ -83,8 +83,8 @@ def _scan_reference(recipe: Recipe, number: int) -> ReferenceReport:
 def _publish_all(
     recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport, references: tuple[ReferenceReport, ...]
 ) -> CurateReport:
-    with stage("deduplicate") as bar:
-        duplicates = deduplicate(scanned, references, recipe.deduplication, recipe.workspace)
+    with stage("deduplicate", items=count_searches(recipe.deduplication), done="searches are done") as bar:
+        duplicates = deduplicate(scanned, references, recipe.deduplication, recipe.workspace, bar.advance)
         bar.finish(str(duplicates))
     written = []
     basis, target = Basis(recipe, scanned, duplicates), data_schema(scanned, text=recipe.output.text is not None)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from time import monotonic
+from typing import Literal
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -29,15 +30,18 @@ console = Console(stderr=True)
 _NAME_COLUMNS = 22  # a longer name ends in an ellipsis while the stage is at work; all else is told in 80 columns
 
 
+Unit = Literal["bytes", "rows", "items"]
+"""What a stage is counted in."""
+
+
 class StageBar:
     """The bar of one stage. Threads may call :meth:`advance` at the same time."""
 
-    def __init__(self, name: str, bars: Progress, rows: int | None, byte_length: int | None, items: int, done: str):
+    def __init__(self, name: str, bars: Progress, unit: Unit | None, total: int | None, items: int, done: str):
         self._name = name
         self._bars = bars
-        self._in_bytes = byte_length is not None
-        total = byte_length if self._in_bytes else rows
-        self._bar = bars.add_task(escape_markup(printable(name)), total=total, rows=0, in_bytes=self._in_bytes)
+        self._unit = unit
+        self._bar = bars.add_task(escape_markup(printable(name)), total=total, rows=0, unit=unit)
         self._begun = monotonic()
         self._lock = Lock()
         self._rows = self._items = 0
@@ -47,7 +51,8 @@ class StageBar:
         """Count an item as done: so many rows and bytes."""
         with self._lock:
             self._rows, self._items = self._rows + rows, self._items + 1
-            self._bars.update(self._bar, advance=byte_length if self._in_bytes else rows, rows=self._rows)
+            advance = {"bytes": byte_length, "rows": rows, "items": 1, None: 0}[self._unit]
+            self._bars.update(self._bar, advance=advance, rows=self._rows)
 
     @property
     def so_far(self) -> str:
@@ -68,11 +73,13 @@ class _Speeds(ProgressColumn):
     """What is done, and how many rows and bytes a second, of late."""
 
     def render(self, task: Task) -> Text:
-        rows, speed = task.fields["rows"], task.speed or 0.0
-        told = [f"{rows:,} rows" if rows or not task.fields["in_bytes"] else decimal(int(task.completed))]
+        rows, speed, unit = task.fields["rows"], task.speed or 0.0, task.fields["unit"]
+        if unit == "items":
+            return Text(f"{task.completed:,.0f} of {task.total:,.0f}", style="progress.data.speed")
+        told = [f"{rows:,} rows" if rows or unit == "rows" else decimal(int(task.completed))]
         if rows and task.completed and speed:
             told.append(f"{rows / task.completed * speed:,.0f} rows/s")
-        if speed and task.fields["in_bytes"]:
+        if speed and unit == "bytes":
             told.append(f"{decimal(int(speed))}/s")
         return Text(" ".join(told), style="progress.data.speed")
 
@@ -85,19 +92,21 @@ def stage(
 
     Args:
         name: of the stage.
-        rows: the whole work, where no ``byte_length`` is given; None for work that cannot be counted.
+        rows: the whole work, where no ``byte_length`` is given.
         byte_length: the whole work [bytes].
-        items: how many times :meth:`StageBar.advance` will be called.
+        items: how many times :meth:`StageBar.advance` will be called; the whole work, where neither is given and it is
+            more than one. Work that cannot be counted has none of them.
         done: what such items are, and that they are done, as in ``shards are scanned``.
     """
     global _at_work
+    totals: dict[Unit, int | None] = {"bytes": byte_length, "rows": rows, "items": items if items > 1 else None}
+    unit = next((unit for unit, total in totals.items() if total is not None), None)
     described = TextColumn("{task.description}", table_column=Column(max_width=_NAME_COLUMNS, no_wrap=True))
     counted = (described, BarColumn(None), TaskProgressColumn(), _Speeds(Column(no_wrap=True)), TimeRemainingColumn())
-    can_count = rows is not None or byte_length is not None
-    columns = counted if can_count else (SpinnerColumn(), described, TimeElapsedColumn())
+    columns = counted if unit else (SpinnerColumn(), described, TimeElapsedColumn())
     hidden = not console.is_interactive or console.quiet
-    with Progress(*columns, console=console, transient=True, expand=can_count, disable=hidden) as bars:
-        _at_work = StageBar(name, bars, rows, byte_length, items, done)
+    with Progress(*columns, console=console, transient=True, expand=unit is not None, disable=hidden) as bars:
+        _at_work = StageBar(name, bars, unit, totals[unit] if unit else None, items, done)
         yield _at_work
     _at_work = None  # in no `finally`: of what an exception ends, as Prefect's on SIGTERM, it is told how far it was
 

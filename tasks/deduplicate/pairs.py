@@ -1,6 +1,7 @@
 """The pairs of near-duplicates that the workspace knows of, and how new shards join them."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -20,13 +21,17 @@ _SHARDS = b"shards"
 
 
 def bring_pairs_up_to_date(
-    scan: ScanReport, pictures: Pictures, near: NearDuplicates, workspace: UPath
+    scan: ScanReport,
+    pictures: Pictures,
+    near: NearDuplicates,
+    workspace: UPath,
+    searched: Callable[[], object] = lambda: None,
 ) -> tuple[UPath, bool]:
     """Return the file of the pairs (:data:`schemas.tables.PAIRS`) among ``pictures``, and whether it was there already.
 
     Of the pair sets that the workspace has, made with the same settings, the one that shares the most rows with the
     source is taken over, but for what is not in the source any more; only pictures that it does not know are searched
-    for. The result is the same as without it.
+    for. The result is the same as without it. Of each search that is done ``searched`` hears.
 
     Raises:
         TooManyPairs: if too many pictures look alike.
@@ -42,6 +47,7 @@ def bring_pairs_up_to_date(
         ~old,
         lambda positions: read_descriptors(scan, pictures.row_id[positions]),
         nearness_of(near),
+        searched,
     )
     a, b = np.concatenate([known.a, found.a]), np.concatenate([known.b, found.b])
     order = np.lexsort((b, a))

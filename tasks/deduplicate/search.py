@@ -137,7 +137,11 @@ def _matching(a: _Groups, b: _Groups, radius: int) -> _Join:
 
 
 def near_pairs(
-    phash: NDArray[np.uint64], fresh: NDArray[np.bool_], descriptors: Descriptors, nearness: Nearness
+    phash: NDArray[np.uint64],
+    fresh: NDArray[np.bool_],
+    descriptors: Descriptors,
+    nearness: Nearness,
+    searched: Callable[[], object] = lambda: None,
 ) -> NearPairs:
     """Return the near-duplicates among pictures, but for those of two that are not fresh.
 
@@ -149,18 +153,28 @@ def near_pairs(
         fresh: shape (n,), whether each picture's pairs are wanted.
         descriptors: asked for those pictures only that have a candidate.
         nearness: what is near.
+        searched: hears of each search that is done: that of the pictures as they are, of each orientation, of each overlap.
 
     Raises:
         TooManyPairs: if there are more than a machine could hold.
     """
-    found = [_confirmed(_upright(phash, fresh, nearness.radius), len(phash), descriptors, _SAME_GROUND, nearness)]
+    found = []
+    for pairs in _searches(phash, fresh, descriptors, nearness):
+        found.append(pairs)
+        searched()
+    return _each_once(found)
+
+
+def _searches(
+    phash: NDArray[np.uint64], fresh: NDArray[np.bool_], descriptors: Descriptors, nearness: Nearness
+) -> Iterator[NearPairs]:
+    yield _confirmed(_upright(phash, fresh, nearness.radius), len(phash), descriptors, _SAME_GROUND, nearness)
     if nearness.any_orientation:
         for orientation in range(1, ORIENTATIONS):
             candidates = _turned(phash, fresh, orientation, nearness.radius)
-            found.append(_confirmed(candidates, len(phash), descriptors, _SAME_GROUND, nearness))
+            yield _confirmed(candidates, len(phash), descriptors, _SAME_GROUND, nearness)
     if nearness.overlapping and fresh.any():
-        found += _overlapping(phash, fresh, descriptors, nearness)
-    return _each_once(found)
+        yield from _overlapping(phash, fresh, descriptors, nearness)
 
 
 def _upright(phash: NDArray[np.uint64], fresh: NDArray[np.bool_], radius: int) -> _Search:

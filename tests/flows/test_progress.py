@@ -36,6 +36,12 @@ with stage("deduplicate") as bar:
     time.sleep(0.15)
     bar.finish("14 pairs")
 assert progress.so_far() == ""
+with stage("deduplicate", items=8, done="searches are done") as bar:
+    for _ in range(3):
+        bar.advance()
+        time.sleep(0.05)
+    assert progress.so_far() == "3 of 8 searches are done", progress.so_far()
+    time.sleep(0.15)
 """
 
 
@@ -80,6 +86,7 @@ def test_a_bar_says_rows_speeds_and_time_left_and_a_line_what_was_done() -> None
     assert any(line.startswith("scan") and "10,266,000 rows" in line and "100%" in line for line in lines)
     assert any(re.match(r"write a-subset-of-a-v… ━.* 50% 50 rows", line) for line in lines), lines
     assert any(re.fullmatch(r". deduplicate 0:00:00 *", line) for line in lines), lines
+    assert any(re.match(r"deduplicate ━.* 38% 3 of 8 \d:\d\d:\d\d", line) for line in lines), lines
     done = [line for line in lines if line.startswith("✓")]
     assert re.fullmatch(r"✓ +\d\.\d s scan: scanned 40, reused 0 of 40 shards \(10,503,567 rows\)", done[0])
     assert done[1].endswith(r"write a-subset-of-a-very-long-name-indeed: wrote 100 rows [bold]\x1b[2J")

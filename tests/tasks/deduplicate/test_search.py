@@ -6,10 +6,13 @@ from numpy.typing import NDArray
 from pairs import land, thumbnail
 from PIL import Image, ImageEnhance
 
+from schemas.recipe import Deduplication
 from tasks.deduplicate import search
 from tasks.deduplicate.hamming import TooManyPairs
+from tasks.deduplicate.pairs import nearness_of
 from tasks.deduplicate.registration import Registrations, similarities
 from tasks.deduplicate.search import Nearness, NearPairs, near_pairs
+from tasks.deduplicate.stage import count_searches
 from tasks.deduplicate.views import FULL, ORIENTATIONS, Overlap, turned_hashes
 from tasks.scan.descriptor import Descriptors, describe
 
@@ -124,6 +127,22 @@ def test_pairs_found_piece_by_piece_are_those_found_at_once(nearness: Nearness, 
     before = found_among(Descriptors(*(column[old] for column in described)), nearness)
     assert new.keys().isdisjoint({(old[a], old[b]) for a, b in before})
     assert new | {(int(old[a]), int(old[b])): measured for (a, b), measured in before.items()} == whole
+
+
+@pytest.mark.parametrize(
+    "near", [{}, {"any_orientation": True}, {"overlapping": True}, {"any_orientation": True, "overlapping": True}]
+)
+def test_each_search_is_heard_of_once(near: dict[str, bool]) -> None:
+    settings = Deduplication.model_validate({"near": near})
+    assert settings.near is not None
+    described = describe_all([land(1), land(2)])
+    heard: list[None] = []
+    fresh = np.ones(2, np.bool_)
+    near_pairs(
+        described.phash, fresh, lambda rows: described.descriptor[rows], nearness_of(settings.near),
+        lambda: heard.append(None),
+    )  # fmt: skip
+    assert len(heard) == count_searches(settings)
 
 
 def test_pictures_of_one_hash_and_other_content_are_told_apart() -> None:
