@@ -153,7 +153,7 @@ def near_pairs(
         fresh: shape (n,), whether each picture's pairs are wanted.
         descriptors: asked for those pictures only that have a candidate.
         nearness: what is near.
-        searched: hears of each search that is done: that of the pictures as they are, of each orientation, of each overlap.
+        searched: hears of each search that is done: as the pictures are, for each orientation, for each overlap.
 
     Raises:
         TooManyPairs: if there are more than a machine could hold.
