@@ -87,7 +87,8 @@ def resolve(schema: pa.Schema, wanted: Mapping[str, str | None], *, images: bool
     if images and IMAGE not in found:
         known = ", ".join((IMAGE, *_OTHER_NAMES[IMAGE]))
         raise ShardUnreadable(
-            f"no column holds the image: found {_listed(schema)}; expected {known}, or its name in source.columns.image"
+            f"no column holds the image: found {_listed(schema)}; expected {known}, or its name in "
+            "source.columns.image; git10m init finds it by what is in it"
         )
     return Layout(**found)
 
