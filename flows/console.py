@@ -3,14 +3,13 @@
 from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from flows.again import nothing_new
 from flows.as_json import as_json as json_of
 from flows.funnel import funnel_table
 from flows.progress import console
-from flows.terminal import printable
+from flows.terminal import plain, printable
 from schemas.materialization import Materialization, Materialized
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport
@@ -81,7 +80,7 @@ def print_report(report: CurateReport) -> None:
         if subset.select.kept == 0:
             out.print(f"{subset.select.subset}: no row is left: there is no data file to open", style="bold red")
         else:
-            path = escape_markup(printable(str(subset.report or subset.manifest)))
+            path = plain(str(subset.report or subset.manifest))
             out.print(f"[bold]{subset.select.subset}[/]: {path}", highlight=False, soft_wrap=True)
 
 
