@@ -275,8 +275,9 @@ def browse(
 
     from flows.browse import run_browse
     from flows.recipes import RecipeError
+    from tasks.versions import followed
 
-    at = UPath(place) if Path(place).is_file() else _folder(place)
+    at = UPath(place) if Path(place).is_file() else followed(_folder(place))
     try:
         run_browse(at, subset=subset, port=port, show=show)
     except RecipeError as error:
@@ -445,7 +446,7 @@ def _source(
 
 
 def _folder(place: str) -> "UPath":
-    """Return the folder ``place``, of a subset its latest version; one that is not there is a wrong usage."""
+    """Return the folder ``place``, or the link of a subset; one that is not there is a wrong usage."""
     from upath import UPath
 
     from tasks.versions import followed
@@ -457,7 +458,7 @@ def _folder(place: str) -> "UPath":
         _fail(f"{place}: {error}", _MISUSED)
     if not found:
         _fail(f"{place}: no such folder", _MISUSED)
-    return followed(directory)
+    return directory
 
 
 def _set_up_prefect(verbose: bool) -> None:
