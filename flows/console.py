@@ -44,25 +44,19 @@ def run_curate(recipe: Recipe, *, quiet: bool = False, as_json: bool = False) ->
     return report
 
 
-def run_materialize(job: Materialization, *, quiet: bool = False, as_json: bool = False) -> None:
+def run_materialize(job: Materialization, *, quiet: bool = False, as_json: bool = False) -> Materialized:
     """Run the ``materialize`` flow and print where the subset lies; an index that is none is refused before that."""
     from flows.materialize import materialize
 
     console.quiet = quiet
-    manifest = read_manifest(followed(job.index))
+    read_manifest(followed(job.index))
     _tell_of_server()
-    directory = materialize(job)
-    made = Materialized(
-        subset=manifest.subset,
-        source=manifest.source.name,
-        rows=manifest.funnel.kept,
-        same_files=bool(manifest.indexed) or manifest.mode == "data",
-        directory=directory,
-    )
+    made = materialize(job)
     if as_json:
         print(json_of(made))
     elif not quiet:
         out.print(printable(str(made)), highlight=False, soft_wrap=True, markup=False)
+    return made
 
 
 def _tell_of_server() -> None:
