@@ -250,8 +250,11 @@ def diff(
     from flows.diff import run_diff
 
     one, other = _folder(a), _folder(b)
-    files = [None if path is None else UPath(path).expanduser() for path in (rows, page)]
-    _run(lambda: run_diff(one, other, rows=files[0], page=files[1], as_json=as_json))
+    files = {name: UPath(path).expanduser() for name, path in (("rows", rows), ("page", page)) if path is not None}
+    for name, file in files.items():
+        if file.is_dir():
+            _fail(f"--{name}: {file} is a folder, expected a file", _MISUSED)
+    _run(lambda: run_diff(one, other, rows=files.get("rows"), page=files.get("page"), as_json=as_json))
 
 
 @app.command()
