@@ -1,6 +1,8 @@
 """A report made by hand, on made rows and pictures, for tests of what a page says and shows."""
 
 import io
+import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,14 @@ QUALITY = Threshold(
     key="quality.min_score", reason=Reason.QUALITY_BELOW, signal="img_quality_score", end="min", value=4.8
 )
 HOSTILE = "<script>alert(1)</script> <img src=http://example.org/x.png> \" ' & </style>"
+
+MAX_PAGE_BYTES = 5_000_000
+"""A page is no larger [bytes], of however many rows it tells: figures take less than a megabyte, pictures the rest."""
+
+
+def repeated_ids(html: str) -> list[str]:
+    """Return the ids that more than one element of a page has."""
+    return [name for name, times in Counter(re.findall(r'<[^>]* id="([^"]*)"', html)).items() if times > 1]
 
 
 def jpeg(*, seed: int = 0, side: int = 256) -> bytes:

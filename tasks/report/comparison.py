@@ -31,7 +31,7 @@ class ComparisonData:
 
 
 def render_comparison(data: ComparisonData) -> str:
-    """Return the page as HTML: self-contained, at most 5 MB in UTF-8, the same for the same data."""
+    """Return the page as HTML: self-contained, the same for the same data; at most 5 MB."""
     found = data.difference
     maps, distributions = compared(*data.figures) if not isinstance(data.figures, str) else ((), ())
     sheets = len(data.lost[0]) + len(data.gained[0])
@@ -59,7 +59,7 @@ def render_comparison(data: ComparisonData) -> str:
         )
     ]
     settings = [
-        (title, _told(values))
+        (title, _told(values[:_CHANGES]), max(0, len(values) - _CHANGES))
         for title, values in (
             ("Recipe", found.recipe),
             ("Thresholds as numbers", found.thresholds),
@@ -100,9 +100,7 @@ class _Changes:
 
 
 def _told(changes: Sequence[Change]) -> list[tuple[str, str, str]]:
-    return [
-        (change.key.removeprefix("subsets.0."), _value(change.a), _value(change.b)) for change in changes[:_CHANGES]
-    ]
+    return [(change.key.removeprefix("subsets.0."), _value(change.a), _value(change.b)) for change in changes]
 
 
 def _value(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The look of a report's figures: colours that follow the page from light to dark, the same bytes on any machine."""
 
+import hashlib
 import io
 import re
 import threading
@@ -58,4 +59,8 @@ def svg(figure: Figure) -> str:
     for name, colour in COLOURS.items():
         text = text.replace(colour, f"var(--{name})")
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # every figure has an axes_1, and a page may have an id but once
+    # What is referred to, as a glyph, is called by what it is: figures that draw the same have the same names.
+    own, names = f"f{hashlib.sha256(text.encode()).hexdigest()[:8]}-", set(re.findall(r' id="([^"]*)"', text))
+    referring = re.compile(r'( id="|href="#|url\(#)([^")]+)')  # a figure may refer to a place on the page, too
+    text = referring.sub(lambda found: f"{found[1]}{own if found[2] in names else ''}{found[2]}", text)
     return text[text.index("<svg") :]  # without the XML prologue, which has no place inside HTML

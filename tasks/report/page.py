@@ -17,9 +17,6 @@ from tasks.report.plots import distributions, maps, split_plot
 from tasks.report.reasons import reason_bars
 from tasks.report.sheets import GROUP_CAPTION_CHARACTERS, THUMBNAILS_BYTES, Card, Picture, Sheet, card
 
-MAX_PAGE_BYTES = 5_000_000
-"""No page is larger [bytes]: figures take less than a megabyte, the rest is bounded by the limits below."""
-
 _PICTURES_A_SHEET = 24
 _REJECTED_PICTURES = 376  # those in groups included
 _GROUP_PICTURES = 216
@@ -78,7 +75,7 @@ class _GroupCards(NamedTuple):
 
 
 def render(data: ReportData) -> str:
-    """Return the page as HTML: self-contained, at most 5 MB in UTF-8, the same for the same data.
+    """Return the page as HTML: self-contained, the same for the same data; 5 MB and the recipe's length at most.
 
     Raises :class:`ValueError` when ``kept`` and ``columns`` do not belong together.
     """

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from statistics import median
@@ -12,14 +13,15 @@ import pytest
 from browser import Browser
 from pairs import Row, encode, pair, picture, publish_one, recipe_for, write_tree
 from PIL import Image
+from reports import MAX_PAGE_BYTES, repeated_ids
 from upath import UPath
 
+from schemas.difference import Change
 from tasks.diff.page import gather
 from tasks.diff.samples import ABSENT_TITLE, PICTURES
 from tasks.diff.stage import compare
 from tasks.diff.verdicts import Sides
 from tasks.report.comparison import ComparisonData, render_comparison
-from tasks.report.page import MAX_PAGE_BYTES
 
 HOSTILE = "</script><img src=http://example.org/x.png onerror=alert(1)> a town"
 
@@ -80,6 +82,7 @@ def test_the_same_subsets_give_the_same_page(all_words: Path, good: Path) -> Non
     html = render_comparison(compared(all_words, good))
     assert html == render_comparison(compared(all_words, good))
     assert len(html.encode()) < MAX_PAGE_BYTES
+    assert repeated_ids(html) == []
 
 
 def test_figures_are_of_the_kept_pairs_of_both(all_words: Path, good: Path) -> None:
@@ -140,6 +143,17 @@ def test_a_subset_and_itself(good: Path) -> None:
     html = render_comparison(compared(good, good))
     assert "The same subset, byte for byte" in html
     assert "Both keep the same pairs." in re.sub(r"\s+", " ", html)
+
+
+def test_two_sources_are_both_named_and_of_many_settings_it_says_how_many_more(good: Path) -> None:
+    data = compared(good, good)
+    found = data.difference
+    assert f": two subsets of {found.a.source}</title>" in render_comparison(data)
+    changes = tuple(Change(key=f"key.{number}", a=number, b=None) for number in range(1_700))
+    other = found.b.model_copy(update={"source": "another"})
+    html = render_comparison(replace(data, difference=found.model_copy(update={"b": other, "recipe": changes})))
+    assert f": subsets of {found.a.source} and another</title>" in html
+    assert f"And {1_700 - html.count('<code>key.'):,} more" in html
 
 
 @pytest.mark.parametrize("dark", [False, True])

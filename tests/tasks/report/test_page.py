@@ -7,12 +7,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pyarrow as pa
 import pytest
-from reports import group, jpeg, report
+from reports import MAX_PAGE_BYTES, group, jpeg, repeated_ids, report
 
 from schemas.reasons import Reason
+from schemas.reports import Funnel
 from tasks.report.groups import GROUPED, GROUPS, MEMBERS
 from tasks.report.html import percent
-from tasks.report.page import MAX_PAGE_BYTES, Group, GroupSheet, render
+from tasks.report.page import Group, GroupSheet, render
 from tasks.report.sheets import Picture, Sheet
 
 
@@ -165,6 +166,14 @@ def test_source_without_places_and_scores() -> None:
     assert sum(attributes.get("role") == "img" for _, attributes in page.tags) == 1  # caption lengths are left
 
 
+def test_an_id_stands_on_the_page_once() -> None:
+    html = render(report())
+    assert html.count("<svg") >= 5
+    assert repeated_ids(html) == []
+    missing = set(re.findall(r'(?:href="#|url\(#)([^")]+)', html)) - set(re.findall(r' id="([^"]*)"', html))
+    assert missing == set()
+
+
 def test_largest_page_is_within_the_limit() -> None:
     pictures = tuple(Picture(jpeg(seed=seed), '"' * 5000, '"' * 5000, '"' * 5000, '"' * 5000) for seed in range(30))
     data = report(200_000)
@@ -192,3 +201,4 @@ def test_rows_that_do_not_belong_together_are_refused() -> None:
 )
 def test_percent_is_never_rounded_to_none_or_all(part: int, whole: int, shown: str) -> None:
     assert percent(part, whole) == shown
+    assert f"{Funnel(source_rows=whole, steps=()).share(part)} %" == shown
