@@ -1,6 +1,7 @@
 """Every command, recipe, query and script on README and the pages runs, where what it supposes is there."""
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -213,8 +214,8 @@ RUN_HERE = [page for page in PAGES if page.name not in APART and blocks(page)]
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: page.stem)
 def test_page(page: Path, shell: Shell) -> None:
-    if page.name == "getting-started.md":
-        (shell.world / "recipe.yaml").unlink()  # it begins with nothing
+    if page.name in ("README.md", "getting-started.md"):
+        (shell.world / "recipe.yaml").unlink()  # they have one written
     for block in blocks(page):
         if not wants_prefect(block):
             shell.do(block)
@@ -255,6 +256,14 @@ def test_what_is_not_run_here_stands_on_a_page_and_is_run_elsewhere() -> None:
         assert page in (Path(__file__).parent / test).read_text(encoding="utf-8")
         apart = [block for block in blocks(ROOT / "docs" / page) if block.language == "sh"]
         assert all(elsewhere(command) for block in apart for command in commands(block)), page
+
+
+@pytest.mark.parametrize("option", ["--json", "--quiet"])
+def test_the_readme_names_the_commands_that_have_an_option_for_scripts(option: str) -> None:
+    [told] = re.findall(rf"`{option}`, of ([^;.]*?), prints", (ROOT / "README.md").read_text(encoding="utf-8"))
+    commands = typer.main.get_command(app).commands.items()
+    having = {name for name, command in commands if any(option in parameter.opts for parameter in command.params)}
+    assert set(re.findall("`([a-z]+)`", told)) == having
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
