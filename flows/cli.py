@@ -250,8 +250,11 @@ def diff(
     from flows.diff import run_diff
 
     one, other = _folder(a), _folder(b)
-    files = [None if path is None else UPath(path).expanduser() for path in (rows, page)]
-    _run(lambda: run_diff(one, other, rows=files[0], page=files[1], as_json=as_json))
+    files = {name: UPath(path).expanduser() for name, path in (("rows", rows), ("page", page)) if path is not None}
+    for name, file in files.items():
+        if file.is_dir():
+            _fail(f"--{name}: {file} is a folder, expected a file", _MISUSED)
+    _run(lambda: run_diff(one, other, rows=files.get("rows"), page=files.get("page"), as_json=as_json))
 
 
 @app.command()
@@ -275,8 +278,9 @@ def browse(
 
     from flows.browse import run_browse
     from flows.recipes import RecipeError
+    from tasks.versions import followed
 
-    at = UPath(place) if Path(place).is_file() else _folder(place)
+    at = UPath(place) if Path(place).is_file() else followed(_folder(place))
     try:
         run_browse(at, subset=subset, port=port, show=show)
     except RecipeError as error:
@@ -445,7 +449,7 @@ def _source(
 
 
 def _folder(place: str) -> "UPath":
-    """Return the folder ``place``, of a subset its latest version; one that is not there is a wrong usage."""
+    """Return the folder ``place``, or the link of a subset; one that is not there is a wrong usage."""
     from upath import UPath
 
     from tasks.versions import followed
@@ -457,7 +461,7 @@ def _folder(place: str) -> "UPath":
         _fail(f"{place}: {error}", _MISUSED)
     if not found:
         _fail(f"{place}: no such folder", _MISUSED)
-    return followed(directory)
+    return directory
 
 
 def _set_up_prefect(verbose: bool) -> None:

@@ -3,14 +3,13 @@
 from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from flows.again import nothing_new
 from flows.as_json import as_json as json_of
 from flows.funnel import funnel_table
 from flows.progress import console
-from flows.terminal import printable
+from flows.terminal import plain, printable
 from schemas.materialization import Materialization, Materialized
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport
@@ -45,25 +44,19 @@ def run_curate(recipe: Recipe, *, quiet: bool = False, as_json: bool = False) ->
     return report
 
 
-def run_materialize(job: Materialization, *, quiet: bool = False, as_json: bool = False) -> None:
+def run_materialize(job: Materialization, *, quiet: bool = False, as_json: bool = False) -> Materialized:
     """Run the ``materialize`` flow and print where the subset lies; an index that is none is refused before that."""
     from flows.materialize import materialize
 
     console.quiet = quiet
-    manifest = read_manifest(followed(job.index))
+    read_manifest(followed(job.index))
     _tell_of_server()
-    directory = materialize(job)
-    made = Materialized(
-        subset=manifest.subset,
-        source=manifest.source.name,
-        rows=manifest.funnel.kept,
-        same_files=bool(manifest.indexed) or manifest.mode == "data",
-        directory=directory,
-    )
+    made = materialize(job)
     if as_json:
         print(json_of(made))
     elif not quiet:
         out.print(printable(str(made)), highlight=False, soft_wrap=True, markup=False)
+    return made
 
 
 def _tell_of_server() -> None:
@@ -81,7 +74,7 @@ def print_report(report: CurateReport) -> None:
         if subset.select.kept == 0:
             out.print(f"{subset.select.subset}: no row is left: there is no data file to open", style="bold red")
         else:
-            path = escape_markup(printable(str(subset.report or subset.manifest)))
+            path = plain(str(subset.report or subset.manifest))
             out.print(f"[bold]{subset.select.subset}[/]: {path}", highlight=False, soft_wrap=True)
 
 

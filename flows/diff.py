@@ -3,12 +3,11 @@
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape as escape_markup
 from rich.table import Table
 from upath import UPath
 
 from flows.as_json import as_json as json_of
-from flows.terminal import printable
+from flows.terminal import plain
 from schemas.difference import Change, Difference, ReasonRows
 from tasks.diff.rows import write_rows
 from tasks.diff.stage import compare
@@ -44,16 +43,16 @@ def run_diff(
     print_difference(difference, out)
     if rows is not None:
         told = f"{difference.lost_rows + difference.gained_rows:,} rows lost or gained are in {rows}"
-        out.print(_plain(told), highlight=False, soft_wrap=True)
+        out.print(plain(told), highlight=False, soft_wrap=True)
     if page is not None:
-        out.print(_plain(f"the page is {page}"), highlight=False, soft_wrap=True)
+        out.print(plain(f"the page is {page}"), highlight=False, soft_wrap=True)
     return difference
 
 
 def print_difference(found: Difference, out: Console) -> None:
     """Print ``found`` in as many columns as the terminal has."""
     for name, side in (("A", found.a), ("B", found.b)):
-        out.print(f"[bold]{name}[/] {_plain(str(side.directory))}", highlight=False, soft_wrap=True)
+        out.print(f"[bold]{name}[/] {plain(str(side.directory))}", highlight=False, soft_wrap=True)
     if found.same_manifest:
         out.print(f"the same subset, byte for byte: {found.both:,} rows", highlight=False)
         return
@@ -68,7 +67,7 @@ def print_difference(found: Difference, out: Console) -> None:
         if counts:
             out.print(_reasons(title, counts, other))
     for move in found.moved:
-        out.print(f"moved from split {_plain(move.a)} to {_plain(move.b)}: {move.rows:,} rows", highlight=False)
+        out.print(f"moved from split {plain(move.a)} to {plain(move.b)}: {move.rows:,} rows", highlight=False)
     for title, changes in (
         ("recipe", found.recipe),
         ("thresholds as numbers", found.thresholds),
@@ -89,7 +88,7 @@ def _sizes(found: Difference) -> Table:
     ]
     for name, one, other in rows:
         change = "" if one is None or other is None else f"{other - one:+,}"
-        table.add_row(_plain(name), *("not known" if value is None else f"{value:,}" for value in (one, other)), change)
+        table.add_row(plain(name), *("not known" if value is None else f"{value:,}" for value in (one, other)), change)
     return table
 
 
@@ -107,7 +106,7 @@ def _changes(title: str, changes: tuple[Change, ...]) -> Table:
     for heading in ("key", "A", "B"):
         table.add_column(heading, overflow="fold")
     for change in changes:
-        table.add_row(_plain(change.key.removeprefix("subsets.0.")), _told(change.a), _told(change.b))
+        table.add_row(plain(change.key.removeprefix("subsets.0.")), _told(change.a), _told(change.b))
     return table
 
 
@@ -123,10 +122,5 @@ def _told(value: Any) -> str:
     if value is None:
         return "[dim]none[/]"
     if isinstance(value, list):
-        return _plain(", ".join(map(str, value)) or "none")
-    return _plain(f"{value:.6g}" if isinstance(value, float) else str(value))
-
-
-def _plain(text: str) -> str:
-    """Return text from a source as what it is: no markup, and no command to the terminal."""
-    return escape_markup(printable(text))
+        return plain(", ".join(map(str, value)) or "none")
+    return plain(f"{value:.6g}" if isinstance(value, float) else str(value))

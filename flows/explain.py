@@ -2,12 +2,11 @@
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape as escape_markup
 from rich.table import Table
 from upath import UPath
 
 from flows.as_json import as_json as json_of
-from flows.terminal import printable
+from flows.terminal import plain
 from schemas.explanation import Answer, Explanation, Outcome, Relative, RuleOutcome, Value
 from schemas.reasons import Reason
 from tasks.explain.stage import explain
@@ -33,7 +32,7 @@ def print_answer(answer: Answer, out: Console) -> None:
     if answer.found_rows > 1:
         told = f"{answer.found_rows:,} rows have the img_name {answer.asked}"
         shown = "" if answer.found_rows == len(answer.rows) else f"; the first {len(answer.rows)} are told"
-        out.print(_plain(told + shown), highlight=False)
+        out.print(plain(told + shown), highlight=False)
     for row in answer.rows:
         _print_row(answer, row, out)
 
@@ -42,24 +41,24 @@ def _print_row(answer: Answer, row: Explanation, out: Console) -> None:
     named = row.row
     name = "without img_name" if named.img_name is None else repr(named.img_name)[1:-1]  # it may have newlines
     out.print(
-        f"\n[bold]row {named.row_id}[/] {_plain(name)}: {_verdict(answer, row)}",
+        f"\n[bold]row {named.row_id}[/] {plain(name)}: {_verdict(answer, row)}",
         highlight=False,
     )
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
     for name, value in _facts(row):
-        facts.add_row(name, _plain(value))
+        facts.add_row(name, plain(value))
     out.print(facts, "", _rules(row.rules))
     for note in row.notes:
-        out.print(f"[yellow]note[/] {_plain(note)}", highlight=False)
+        out.print(f"[yellow]note[/] {plain(note)}", highlight=False)
 
 
 def _verdict(answer: Answer, row: Explanation) -> str:
-    subset = _plain(answer.subset)
+    subset = plain(answer.subset)
     if row.place is not None:
         flags = f", flagged {', '.join(row.flags)}" if row.flags else ""
-        return f"[bold green]kept[/] in {subset}, split {_plain(row.place.split)}{flags}"
+        return f"[bold green]kept[/] in {subset}, split {plain(row.place.split)}{flags}"
     assert row.primary_reason is not None
     return f"[bold red]not in[/] {subset}: {row.primary_reason.value}\n{row.primary_reason.meaning}"
 
@@ -135,9 +134,9 @@ def _rules(rules: tuple[RuleOutcome, ...]) -> Table:
     table.add_column("outcome", no_wrap=True)
     for rule in rules:
         style = _STYLES.get(rule.outcome, "dim")
-        measured = "" if rule.measured is None else _plain(_number(rule.measured))
+        measured = "" if rule.measured is None else plain(_number(rule.measured))
         outcome = f"[{style}]{rule.outcome.value}[/]"
-        table.add_row(rule.rule.value, measured, _plain(rule.limit), outcome)
+        table.add_row(rule.rule.value, measured, plain(rule.limit), outcome)
     return table
 
 
@@ -148,8 +147,3 @@ def _number(value: Value) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
     return str(value)
-
-
-def _plain(text: str) -> str:
-    """Return text from a source as what it is: no markup, and no command to the terminal."""
-    return escape_markup(printable(text))

@@ -84,6 +84,7 @@ def recipe_text(source: Source, report: InspectReport, recipe: Path, *, elsewher
         words=words if len(set(words.values())) > 1 else {},
         zooms=[round(level.low) for level in report.histograms["zoom"]],
         images=IMAGE not in report.absent,
+        pictures=report.opened,
         output=str(place / ("curated" if recipe.name == "recipe.yaml" else recipe.stem)),
         workspace=str(place / "workspace"),
         elsewhere=elsewhere,
@@ -91,11 +92,13 @@ def recipe_text(source: Source, report: InspectReport, recipe: Path, *, elsewher
 
 
 def _name(path: str) -> str:
-    """Return what the source is called: the last part of its path that is no glob.
+    """Return what the source is called: the last part of its path that is no glob, or is there under that name.
 
     >>> _name("/data/Git-10M"), _name("/data/tiles/*.parquet"), _name("s3://bucket/set/")
     ('Git-10M', 'tiles', 'set')
     """
+    if Path(path).exists():
+        return Path(path).name or path
     parts = [part for part in path.split("/") if part and not set(part) & set("*?[")]
     return parts[-1] if parts else path
 

@@ -4,12 +4,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
-from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from flows.as_json import as_json as json_of
 from flows.progress import stage
-from flows.terminal import printable
+from flows.terminal import plain
 from schemas.inspection import Bin, InspectReport
 from schemas.recipe import Engine
 from schemas.source import Source
@@ -44,9 +43,9 @@ def print_inspection(report: InspectReport, out: Console) -> None:
     if report.absent:
         told["no column for"] = ", ".join(report.absent)
     for name, value in told.items():
-        out.print(f"[bold]{name:<14}[/]{_plain(value)}", highlight=False)
+        out.print(f"[bold]{name:<14}[/]{plain(value)}", highlight=False)
     for problem in report.problems:
-        out.print(f"[bold red]{'problem':<14}[/]{_plain(problem)}", highlight=False)
+        out.print(f"[bold red]{'problem':<14}[/]{plain(problem)}", highlight=False)
     out.print(_columns(report))
     for name, bins in report.histograms.items():
         out.print(f"[bold]{name:<14}[/]{_histogram(bins)}", highlight=False, markup=True)
@@ -54,7 +53,7 @@ def print_inspection(report: InspectReport, out: Console) -> None:
         table = Table.grid(padding=(0, 2))
         table.title, table.title_justify = f"row {number} of {len(report.samples)}", "left"
         for fact, value in sample.items():
-            table.add_row(fact, _plain(value if len(value) <= _CAPTION else value[: _CAPTION - 1] + "…"))
+            table.add_row(fact, plain(value if len(value) <= _CAPTION else value[: _CAPTION - 1] + "…"))
         out.print("", table)
 
 
@@ -63,7 +62,7 @@ def _columns(report: InspectReport) -> Table:
     for column in report.columns:
         nulls = f"{column.nulls:,}" + (f" ({column.nulls / report.seen_rows:.0%})" if column.nulls else "")
         holds = "" if column.fact is None else "yes" if column.fact == column.name else column.fact
-        table.add_row(_plain(column.name), _plain(column.dtype), nulls, holds)
+        table.add_row(plain(column.name), plain(column.dtype), nulls, holds)
     return table
 
 
@@ -74,9 +73,4 @@ def _histogram(bins: tuple[Bin, ...]) -> str:
     bars = "".join(_BARS[-(-bin.rows * (len(_BARS) - 1) // most)] if most else " " for bin in bins)
     low, high = f"{bins[0].low:.4g}", f"{bins[-1].high:.4g}"
     ends = low if low == high else f"{low} … {high}"
-    return f"{bars}  {_plain(ends)}; {sum(bin.rows for bin in bins):,} rows"
-
-
-def _plain(text: str) -> str:
-    """Return ``text`` from a source as what it is: no markup, and no command to the terminal."""
-    return escape_markup(printable(text))
+    return f"{bars}  {plain(ends)}; {sum(bin.rows for bin in bins):,} rows"

@@ -12,7 +12,7 @@ from flows.progress import stage
 from flows.publish import write_files
 from flows.runner import open_crew, write_engine
 from schemas.manifest import Manifest
-from schemas.materialization import Materialization
+from schemas.materialization import Materialization, Materialized
 from schemas.recipe import Output
 from schemas.reports import DataFile
 from schemas.tables import INDEX_FILE
@@ -33,8 +33,8 @@ from tasks.write.staging import Staging
 
 
 @flow(name="materialize", flow_run_name="materialize {job.index.name}", persist_result=False)
-def materialize(job: Materialization) -> UPath:
-    """Make a subset again from its index, each image held against its SHA-256; return the subset's folder.
+def materialize(job: Materialization) -> Materialized:
+    """Make a subset again from its index, each image held against its SHA-256; return what was made.
 
     The data files are, byte for byte, those of the subset that the index was made of.
 
@@ -51,6 +51,17 @@ def materialize(job: Materialization) -> UPath:
     if not sound.sound:
         raise NotSound(f"{sound}\nGet it again.")
     ensure_writable(job.dir)
+    return Materialized(
+        subset=manifest.subset,
+        source=manifest.source.name,
+        rows=manifest.funnel.kept,
+        same_files=bool(manifest.indexed) or manifest.mode == "data",
+        directory=_published(job, index, manifest),
+    )
+
+
+def _published(job: Materialization, index: UPath, manifest: Manifest) -> UPath:
+    """Return the folder of the subset, which is made if it is not there; errors as :func:`materialize`."""
     there = Staging(job.dir, as_data(manifest))
     if there.published():
         return there.directory

@@ -2,13 +2,12 @@
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from flows.as_json import as_json as json_of
 from flows.funnel import funnel_table
 from flows.progress import stage
-from flows.terminal import printable
+from flows.terminal import plain
 from schemas.plan import DuplicatesPlan, Outcome, Place, Plan, SourcePlan, SubsetPlan
 from schemas.recipe import Recipe
 from tasks.planning.plan import plan_run
@@ -66,7 +65,7 @@ def _sources(plan: Plan) -> Table:
     for heading in ("shards", "size", "scanned", "rows", "to scan", "to fetch"):
         table.add_column(heading, justify="right")
     for source in (plan.source, *plan.references):
-        table.add_row(_plain(source.name), *_numbers(source))
+        table.add_row(plain(source.name), *_numbers(source))
     return table
 
 
@@ -131,10 +130,5 @@ def _tell(out: Console, what: str, told: str, *, style: str = "bold") -> None:
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=15)
     grid.add_column(overflow="fold")
-    grid.add_row(f"[{style}]{what}[/]", _plain(told))
+    grid.add_row(f"[{style}]{what}[/]", plain(told))
     out.print(grid, highlight=False)
-
-
-def _plain(text: str) -> str:
-    """Return ``text`` from a source as what it is: no markup, and no command to the terminal."""
-    return escape_markup(printable(text))

@@ -8,7 +8,6 @@ from typing import Literal
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape as escape_markup
 from rich.progress import (
     BarColumn,
     Progress,
@@ -23,7 +22,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from flows.terminal import printable
+from flows.terminal import plain
 
 console = Console(stderr=True)
 
@@ -41,7 +40,7 @@ class StageBar:
         self._name = name
         self._bars = bars
         self._unit = unit
-        self._bar = bars.add_task(escape_markup(printable(name)), total=total, rows=0, unit=unit)
+        self._bar = bars.add_task(plain(name), total=total, rows=0, unit=unit)
         self._begun = monotonic()
         self._lock = Lock()
         self._rows = self._items = 0
@@ -62,8 +61,8 @@ class StageBar:
     def finish(self, line: str) -> None:
         """Say in one line what the stage did, and how long it took."""
         if console.is_interactive:
-            took, name = _duration(monotonic() - self._begun), escape_markup(printable(self._name))
-            told = escape_markup(printable(line))
+            took, name = _duration(monotonic() - self._begun), plain(self._name)
+            told = plain(line)
             console.print(
                 f"[bold green]✓[/] [dim]{took:>8}[/] [bold]{name}[/]: {told}", highlight=False, soft_wrap=True
             )

@@ -1,4 +1,4 @@
-"""Text for a terminal."""
+"""Text for a terminal: what a source holds is shown as what it is."""
 
 
 def printable(text: str) -> str:
@@ -8,3 +8,14 @@ def printable(text: str) -> str:
     a\x1b[2J b
     """
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def plain(text: str) -> str:
+    r"""Return :func:`printable` text for what rich prints, in which nothing is markup.
+
+    >>> print(plain("[bold]b[/]"))
+    \[bold]b\[/]
+    """
+    from rich.markup import escape  # the command line does without it where nothing is printed by rich
+
+    return escape(printable(text))

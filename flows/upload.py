@@ -19,6 +19,7 @@ from tasks.upload.hub import Uploaded, check_id, page, upload
 from tasks.upload.index_form import check_index, index_form
 from tasks.upload.permission import UploadRefused, permission
 from tasks.verify.subset import verify
+from tasks.versions import followed
 
 
 class _Form(NamedTuple):
@@ -50,6 +51,7 @@ def run_publish(
     check_id(hub_id)
     console.quiet = quiet
     say = _unsaid if quiet or as_json else _say
+    directory = followed(directory)
     manifest = read_manifest(directory)
     _refuse_unsound(directory)
     with _form(directory, manifest) as (folder, form):

@@ -37,7 +37,7 @@ def run_verify(job: Verification, *, quiet: bool = False, as_json: bool = False)
 def verified(job: Verification) -> VerifyReport:
     """Return what is wrong with the latest version of a subset, in itself and against its source if that is given."""
     directory = followed(job.subset)
-    report = verify(directory)
+    report = verify(directory).model_copy(update={"directory": job.subset})  # which outlasts its versions
     if job.source is None or not report.files:  # 0: there is no manifest to compare by
         return report
     manifest = read_manifest(directory)

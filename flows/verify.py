@@ -7,6 +7,7 @@ from flows.verification import verified
 from schemas.reports import VerifyReport
 from schemas.verification import Verification
 from tasks.verify.subset import NotSound
+from tasks.versions import followed
 
 
 @flow(name="verify", flow_run_name="verify {job.subset.name}", persist_result=False)
@@ -20,6 +21,6 @@ def verify(job: Verification) -> VerifyReport:
     report = verified(job)
     if not report.sound:
         announce_problems(job.subset.name, report)
-        raise NotSound(f"{report}\nRemove {report.directory} and curate again, or go back to a former version.")
+        raise NotSound(f"{report}\nRemove {followed(job.subset)} and curate again, or go back to a former version.")
     get_run_logger().info("%s", report)
     return report

@@ -41,7 +41,6 @@ class InspectReport(Model):
         description="Of quality score and caption words: the value that a part [0..1] of the rows seen is at or below."
     )
     samples: tuple[dict[str, str], ...] = Field(description="Some rows, by fact, as text; pictures in words.")
-    image_sizes: tuple[tuple[int, int], ...] = Field(
-        description="Width and height of these pictures, each once [pixels]."
-    )
+    opened: NonNegativeInt = Field(description="Of these pictures, how many could be opened.")
+    image_sizes: tuple[tuple[int, int], ...] = Field(description="Width and height of those, each once [pixels].")
     problems: tuple[str, ...] = Field(description="Shards that could not be read, or not to the end.")

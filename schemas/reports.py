@@ -143,6 +143,20 @@ class DeduplicateReport(Model):
         return told
 
 
+def percentage(part: int, whole: int) -> str:
+    """Return ``part`` of ``whole`` [%], never rounded to none or all of it.
+
+    >>> percentage(1, 3), percentage(1, 9999), percentage(9998, 9999), percentage(0, 0)
+    ('33.3', '< 0.1', '> 99.9', '0.0')
+    """
+    hundredths = 100 * part / whole if whole else 0.0
+    if 0 < hundredths < 0.1:
+        return "< 0.1"
+    if 99.9 < hundredths < 100:
+        return "> 99.9"
+    return f"{hundredths:.1f}"
+
+
 class FunnelStep(Model):
     """Rows that one stage took out, by primary reason, and rows left after it."""
 
@@ -176,8 +190,8 @@ class Funnel(Model):
         return self.steps[-1].left if self.steps else self.source_rows
 
     def share(self, rows: int) -> str:
-        """Return which part of the source ``rows`` are [%]."""
-        return f"{100 * rows / self.source_rows if self.source_rows else 0:.1f}"
+        """Return which part of the source ``rows`` are [%], as :func:`percentage` does."""
+        return percentage(rows, self.source_rows)
 
     def __str__(self) -> str:
         """Return a small table: stage, rows rejected there, rows left, and which part of all that is."""

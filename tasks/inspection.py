@@ -83,6 +83,7 @@ def inspect_source(source: Source, fetched: FetchCache) -> InspectReport:
         histograms=_histograms(values),
         quantiles={name: _quantiles(values[name]) for name in ("quality", "caption words")},
         samples=tuple(sample for sample, _ in samples),
+        opened=sum(size is not None for _, size in samples),
         image_sizes=tuple(dict.fromkeys(size for _, size in samples if size is not None)),
         problems=tuple(problems),
     )

@@ -1,4 +1,4 @@
-"""A published subset as it is asked about: its manifest, and single rows of its tables."""
+"""A published subset as it is asked about: its manifest, its run, and single rows of its tables."""
 
 import json
 from collections.abc import Sequence
@@ -63,6 +63,14 @@ def read_run(directory: UPath) -> dict[str, Any]:
     if not isinstance(run, dict):
         raise ValueError(f"{directory / RUN}: found {type(run).__name__}, expected an object")
     return run
+
+
+def workspace_of(directory: UPath) -> UPath | None:
+    """Return the workspace of the run that made the subset, as its ``run.json`` has it; None if that does not say."""
+    try:
+        return UPath(read_run(directory)["recipe"]["workspace"])
+    except (OSError, ValueError, KeyError, TypeError, ImportError):
+        return None
 
 
 def read_where(path: UPath, condition: pc.Expression, columns: Sequence[str] | None = None) -> pa.Table:

@@ -1,16 +1,13 @@
 """What a comparison's figures are drawn from: the signals of all rows of a subset's source, where they are at hand."""
 
-import json
-
 import numpy as np
 import pyarrow as pa
-from upath import UPath
 
 from schemas.recipe import ScanSettings
 from schemas.tables import SCAN_VERSION
 from tasks.diff.verdicts import KEPT, Verdicts
 from tasks.files import read_parquet
-from tasks.published import RUN
+from tasks.published import RUN, workspace_of
 from tasks.report.plots import Side
 from tasks.report.samples import FIGURE_COLUMNS
 from tasks.scan.reuse import signals_path
@@ -26,10 +23,8 @@ def side_of(subset: Verdicts) -> Side | str:
         return (
             f"it was scanned by version {versions.get('scan', 'unknown')} of the scan, this release has {SCAN_VERSION}"
         )
-    try:
-        run = json.loads((subset.directory / RUN).read_text(encoding="utf-8"))
-        workspace = UPath(run["recipe"]["workspace"])
-    except (OSError, ValueError, KeyError, TypeError, ImportError):
+    workspace = workspace_of(subset.directory)
+    if workspace is None:
         return f"its {RUN} does not say where the workspace is"
     settings = ScanSettings.model_validate(manifest.recipe["scan"])
     columns = manifest.recipe["source"]["columns"]

@@ -57,7 +57,7 @@ def _side(side: Verdicts, pairing: Pairing) -> Side:
     filled = sum(shard.rows > 0 for shard in manifest.source.shards)
     sizes = [file.image_bytes for file in (*manifest.files, *manifest.indexed) if file.image_bytes is not None]
     return Side(
-        directory=side.directory,
+        directory=side.place,
         subset=manifest.subset,
         source=manifest.source.name,
         revision=manifest.source.revision,

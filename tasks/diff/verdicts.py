@@ -14,6 +14,7 @@ from schemas.manifest import Manifest, ShardIdentity
 from schemas.reasons import REASONS
 from schemas.tables import INDEX_FILE, REJECTED_FILE
 from tasks.published import SubsetDamaged, read_manifest
+from tasks.versions import followed
 
 KEPT = -1
 """A row's state where it is kept; else the position of its primary reason in REASONS."""
@@ -25,20 +26,22 @@ ABSENT = -2
 class Verdicts(NamedTuple):
     """What became of each row of one source; arrays of shape (rows,)."""
 
-    directory: UPath
+    place: UPath  # that was asked for: a folder, or the link to its latest version
+    directory: UPath  # of the version
     manifest: Manifest
     state: NDArray[np.int8]  # KEPT, or the position of the primary reason in REASONS
     split: NDArray[np.int8]  # position in ``splits``; -1 for a row that is not kept
     splits: tuple[str, ...]
 
     @classmethod
-    def of(cls, directory: UPath) -> Self:
-        """Return the verdicts of the subset in ``directory``.
+    def of(cls, place: UPath) -> Self:
+        """Return the verdicts of the subset in ``place``, if that is a link of its latest version.
 
         Raises:
             NotASubset: if it is none.
             SubsetDamaged: if its tables cannot be read, or do not hold each row of the source once.
         """
+        directory = followed(place)
         manifest = read_manifest(directory)
         rows = manifest.source.rows
         kept, split, splits = _codes(directory / INDEX_FILE, "split", rows)
@@ -60,7 +63,7 @@ class Verdicts(NamedTuple):
         if (state == ABSENT).any():
             first = int(np.argmax(state == ABSENT))
             raise SubsetDamaged(f"{directory}: index and rejected do not hold row id {first:,} once; run git10m verify")
-        return cls(directory, manifest, state, of_row, tuple(splits))
+        return cls(place, directory, manifest, state, of_row, tuple(splits))
 
 
 class Pairing(NamedTuple):

@@ -14,7 +14,7 @@ from schemas.manifest import Manifest, ShardIdentity
 from schemas.recipe import ScanSettings
 from schemas.tables import INDEX_FILE, REJECTED_FILE, SCAN_VERSION, SIGNALS
 from tasks.files import read_parquet_metadata
-from tasks.published import SubsetDamaged, read_row_ids, read_run, read_where
+from tasks.published import SubsetDamaged, read_row_ids, read_where
 from tasks.scan.reuse import signals_path
 
 _SUGGESTED = 3
@@ -93,14 +93,6 @@ def shard_of(manifest: Manifest, row_id: int) -> tuple[ShardIdentity, int]:
     at = int(np.searchsorted(ends, row_id, side="right"))
     shard = manifest.source.shards[at]
     return shard, row_id - int(ends[at]) + shard.rows
-
-
-def workspace_of(directory: UPath) -> UPath | None:
-    """Return the workspace of the run that made the subset, as its ``run.json`` has it; None if that does not say."""
-    try:
-        return UPath(read_run(directory)["recipe"]["workspace"])
-    except (OSError, ValueError, KeyError, TypeError, ImportError):
-        return None
 
 
 def find_signals(manifest: Manifest, workspace: Location | None, row_id: int) -> Signals:

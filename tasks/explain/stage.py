@@ -19,10 +19,10 @@ from tasks.explain.lookup import (
     readable_signals,
     rejected_in_favour_of,
     shard_of,
-    workspace_of,
 )
 from tasks.explain.rules import Published, Rules, Settings, plain_value, rules_met
-from tasks.published import read_manifest
+from tasks.published import read_manifest, workspace_of
+from tasks.versions import followed
 
 EXPLAINED = 3
 """Rows of one name that are explained."""
@@ -35,7 +35,7 @@ def explain(directory: UPath, asked: str, *, workspace: UPath | None = None, by_
     """Return why rows are in the subset in ``directory``, or why not.
 
     Args:
-        directory: of the subset.
+        directory: of the subset, or the link to its latest version, which the answer names.
         asked: a row id, or an ``img_name``.
         workspace: where the signals are; None: where the run that made the subset had them.
         by_name: whether digits are a name, too.
@@ -45,21 +45,34 @@ def explain(directory: UPath, asked: str, *, workspace: UPath | None = None, by_
         NoSuchRow: if the source has no such row.
         SubsetDamaged: if a table of the subset cannot be read.
     """
-    manifest = read_manifest(directory)
-    found = find_rows(directory, manifest, asked, by_name=by_name)
-    workspace = workspace or workspace_of(directory)
+    version = followed(directory)
+    manifest = read_manifest(version)
+    found = find_rows(version, manifest, asked, by_name=by_name)
+    workspace = workspace or workspace_of(version)
+    # A version is removed in time, and the link stays; where it is a file, as on an object store, no reader follows it.
+    lasting = directory if directory.is_dir() else version
     return Answer(
         directory=directory,
         subset=manifest.subset,
         source=manifest.source.name,
         asked=asked,
         found_rows=len(found),
-        rows=tuple(explain_row(directory, manifest, row_id, workspace) for row_id in found[:EXPLAINED]),
+        rows=tuple(explain_row(version, manifest, row_id, workspace, lasting) for row_id in found[:EXPLAINED]),
     )
 
 
-def explain_row(directory: UPath, manifest: Manifest, row_id: int, workspace: UPath | None) -> Explanation:
-    """Return why one row is in the subset, or why not; arguments and errors as :func:`explain`."""
+def explain_row(
+    directory: UPath, manifest: Manifest, row_id: int, workspace: UPath | None, lasting: UPath
+) -> Explanation:
+    """Return why one row is in the subset, or why not; errors as :func:`explain`.
+
+    Args:
+        directory: of the subset's version.
+        manifest: of that.
+        row_id: of the row.
+        workspace: where the signals are; None: not known.
+        lasting: the folder by which the subset is told to be read.
+    """
     kept, row = published_row(directory, row_id)
     published = Published.of(kept, row)
     signals, missing = find_signals(manifest, workspace, row_id)
@@ -82,7 +95,7 @@ def explain_row(directory: UPath, manifest: Manifest, row_id: int, workspace: UP
         duplicates=tuple(_relative(copy, copy) for copy in copies),
         duplicate_rows=copies_rows,
         contamination=_contamination(published, row),
-        place=_place(directory, manifest, row) if kept else None,
+        place=_place(lasting, manifest, row) if kept else None,
         notes=tuple(_notes(published, rules, missing)),
     )
 

@@ -4,6 +4,8 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from schemas.reports import percentage
+
 
 @cache
 def template(name: str) -> Template:
@@ -21,17 +23,12 @@ def template(name: str) -> Template:
 
 
 def percent(part: int, whole: int) -> str:
-    """Return ``part`` of ``whole`` in percent, never rounded to none or all of it.
+    """Return ``part`` of ``whole`` with its unit, as all that is printed has it.
 
-    >>> percent(1, 3), percent(1, 9999), percent(9998, 9999), percent(0, 0)
-    ('33.3 %', '< 0.1 %', '> 99.9 %', '0.0 %')
+    >>> percent(9998, 9999)
+    '> 99.9 %'
     """
-    hundredths = 100 * share(part, whole)
-    if 0 < hundredths < 0.1:
-        return "< 0.1 %"
-    if 99.9 < hundredths < 100:
-        return "> 99.9 %"
-    return f"{hundredths:.1f} %"
+    return f"{percentage(part, whole)} %"
 
 
 def share(part: int, whole: int) -> float:

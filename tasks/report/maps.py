@@ -77,7 +77,7 @@ def extent_of(longitude: Floats, latitude: Floats) -> Extent:
     """
     start, span = _arc(longitude)
     if not len(longitude) or span > _LARGEST_PART:
-        south = min(-58.0, 2 * np.floor(latitude.min(initial=0) / 2) - 2)  # without tiles, no Antarctica
+        south = max(-90.0, min(-58.0, 2 * np.floor(latitude.min(initial=0) / 2) - 2))  # without tiles, no Antarctica
         return Extent(-180.0, south, 2.0, 180, round((84 - south) / 2))
     east_of_start = (longitude - start) % 360
     low, high = float(latitude.min()), float(latitude.max())
@@ -89,6 +89,9 @@ def extent_of(longitude: Floats, latitude: Floats) -> Extent:
     cell = next((size for size in _SIZES if width / size >= _CELLS_ACROSS), _SIZES[-1])
     west, south = (cell * np.floor((at - size / 2) / cell) for at, size in zip(middle, (width, height), strict=True))
     columns, rows = (int(np.ceil(size / cell)) + 1 for size in (width, height))
+    north = min(float(south) + rows * cell, 90.0)  # a frame ends at the pole
+    south = max(float(south), -90.0)
+    rows = round((north - south) / cell)
     return Extent(round(float(west), 6), round(float(south), 6), cell, columns, rows)
 
 

@@ -10,6 +10,8 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
+from schemas.difference import Difference
+from schemas.explanation import Answer
 from schemas.inspection import InspectReport
 from schemas.materialization import Materialized
 from schemas.recipe import Recipe
@@ -75,6 +77,20 @@ def test_verify_says_sound_or_what_is_wrong(curated: CurateReport, tmp_path: Pat
     assert told.exit_code == 1
     assert len(VerifyReport.model_validate_json(told.stdout).problems) == 1
     assert run("verify", tmp_path / "nowhere").exit_code == 2
+
+
+def test_a_subset_is_told_by_the_path_that_was_asked_for_which_outlasts_its_versions(curated: CurateReport) -> None:
+    clean, strict = (Path(str(subset.directory)) for subset in curated.subsets)
+    assert clean.is_symlink()
+    verified, compared = run("verify", clean, "--json"), run("diff", clean, strict, "--json")
+    assert VerifyReport.model_validate_json(verified.stdout).directory == clean
+    found = Difference.model_validate_json(compared.stdout)
+    assert (found.a.directory, found.b.directory) == (clean, strict)
+    answer = Answer.model_validate_json(run("explain", clean, 40, "--json").stdout)
+    [row] = answer.rows
+    assert row.place is not None
+    assert row.place.how.startswith(f'load_dataset("{clean}", split="train")[')
+    assert (answer.directory, row.measured["img_quality_score"] is not None) == (clean, True)
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,11 @@ def test_a_page_is_written_and_json_stays_json(
     assert Difference.model_validate_json(answered.stdout).lost == found.lost
     assert pq.read_metadata(rows).num_rows == found.lost_rows
     assert page.read_text("utf-8").count("<svg") == again.read_text("utf-8").count("<svg") == 5
+
+
+@pytest.mark.parametrize("option", ["--page", "--rows"])
+def test_a_folder_is_no_file_to_write(curated: CurateReport, tmp_path: Path, option: str) -> None:
+    told = CliRunner().invoke(app, ["diff", *(str(one.directory) for one in curated.subsets), option, str(tmp_path)])
+    assert told.exit_code == 2
+    assert f"{option}: {tmp_path} is a folder, expected a file" in told.stderr.replace("\n", "")
+    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hubserver import HubServer
-from pairs import pair, write_tree
+from pairs import encode, pair, picture, write_tree
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
@@ -65,7 +65,7 @@ def test_a_tree_in_git10ms_columns_needs_no_mapping(tmp_path: Path) -> None:
     assert "# Nine in ten captions seen have 8 to 19 words, half have 13 or more:" in text
     assert "# Zoom levels seen: 13" in text
     assert (
-        "#   image_size: {width: 256, height: 256}    # the one size that is allowed: that of all pictures opened"
+        "#   image_size: {width: 256, height: 256}    # the one size that is allowed: that of all 5 pictures opened"
         in text
     )
     assert "No column holds" not in text
@@ -157,6 +157,22 @@ def test_odd_names_stay_what_they_are(tmp_path: Path) -> None:
     assert str(recipe.output.dir) == str(odd / "curated")
     assert (odd / "recipe.yaml").read_text(encoding="utf-8").isprintable() is False  # its line ends alone:
     assert all(line.isprintable() for line in (odd / "recipe.yaml").read_text(encoding="utf-8").split("\n"))
+
+
+def test_a_folder_with_a_bracket_in_its_name_is_no_glob(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "tiles [2024]", ROWS)
+    init(tree, "-o", tmp_path / "r.yaml")
+    assert written(tmp_path / "r.yaml").source.name == "tiles [2024]"
+
+
+def test_a_size_is_not_told_as_seen_where_no_picture_was_opened(tmp_path: Path) -> None:
+    unopened = [row | {"image": b"no picture"} for row in ROWS]
+    for name, rows, told in (
+        ("none", unopened, "for example: no picture was opened"),
+        ("two", [pair(n, image=encode(picture(n, size=(64 + 8 * n, 64)))) for n in range(12)], "opened have several"),
+    ):
+        init(write_tree(tmp_path / name, rows), "-o", tmp_path / f"{name}.yaml")
+        assert told in (tmp_path / f"{name}.yaml").read_text()
 
 
 def test_no_file_is_overwritten_unasked(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def curated(source: Path, home: Path, **output: Any) -> Path:
 
 def again(index: Path, source: Path, home: Path, **changes: Any) -> Path:
     job = {"index": index, "source": str(source), "dir": home, "engine": {"workers": 2}}
-    return Path(str(materialize(Materialization.model_validate(job | changes))))
+    return Path(str(materialize(Materialization.model_validate(job | changes)).directory))
 
 
 def flip(data: bytes, at: int) -> bytes:

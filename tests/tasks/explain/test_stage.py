@@ -157,8 +157,8 @@ def of(rules: tuple[RuleOutcome, ...], outcome: Outcome) -> set[Reason]:
 
 def explained(directory: Path, workspace: Path | None, step: int = 1) -> list[Explanation]:
     manifest = read_manifest(UPath(directory))
-    place = None if workspace is None else UPath(workspace)
-    return [explain_row(UPath(directory), manifest, row_id, place) for row_id in range(0, manifest.source.rows, step)]
+    folder, place = UPath(directory), None if workspace is None else UPath(workspace)
+    return [explain_row(folder, manifest, row_id, place, folder) for row_id in range(0, manifest.source.rows, step)]
 
 
 def test_the_rules_explained_as_rejecting_and_flagging_are_those_published(case: tuple[Path, Path]) -> None:
@@ -244,7 +244,8 @@ def test_of_two_ends_of_a_range_only_the_missed_one_rejects(tree: Path, plain: P
         if "byte_length_outside" not in row["reasons"]:
             continue
         for workspace in (tree.parent / "workspace", tmp_path):
-            told = explain_row(UPath(plain), read_manifest(UPath(plain)), row["row_id"], UPath(workspace))
+            folder = UPath(plain)
+            told = explain_row(folder, read_manifest(folder), row["row_id"], UPath(workspace), folder)
             ends = {
                 rule.key.rpartition(".")[2]: rule.outcome
                 for rule in told.rules

@@ -66,6 +66,8 @@ def test_box_across_the_antimeridian_is_drawn_in_two_parts() -> None:
         ([-0.5, 0.5], [0.0, 0.0]),
         ([25.0, 25.1], [84.9, 85.0]),
         ([-70.0, -70.0], [-85.0, -80.0]),
+        ([-60.0, 40.0], [70.0, 85.0]),
+        ([-60.0, 40.0], [-85.0, -70.0]),
         ([7.0], [51.0]),
         ([-130.0, -70.0], [25.0, 50.0]),
         ([160.0, -150.0], [-30.0, 10.0]),
@@ -75,6 +77,7 @@ def test_a_part_of_the_world_is_shown_with_all_points_inside(longitude: list[flo
     east, north = np.array(longitude), np.array(latitude)
     extent = extent_of(east, north)
     assert not extent.whole
+    assert -90 <= extent.south < extent.north <= 90
     assert extent.south <= north.min() <= north.max() < extent.north
     assert ((east - extent.west) % 360 < extent.columns * extent.cell).all()
     cells = tile_counts(east, north, extent)
