@@ -10,11 +10,14 @@ export DO_NOT_TRACK := 1
 demo: $(VENV)/.installed ## curate real map imagery, from nothing to the report
 	$(BIN)/git10m demo --dir demo
 
+# A process for each core, up to four: more than that want more memory than they save time.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 test: $(VENV)/.installed ## all tests but the slow ones: some ten minutes
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.installed ## all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: $(VENV)/.installed ## style, format and types
 	$(BIN)/ruff check .

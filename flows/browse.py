@@ -1,5 +1,8 @@
 """What ``git10m browse`` does: open what was scanned, and serve the page on this machine until it is stopped."""
 
+import os
+import secrets
+import socket
 import webbrowser
 from collections.abc import Mapping
 from io import StringIO
@@ -12,10 +15,12 @@ from ruamel.yaml import YAML
 from upath import UPath
 
 from flows.recipes import load_recipe
+from flows.terminal import printable
 from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.subset import Subset
-from tasks.browse.controls import Limits, with_limits
+from schemas.thresholds import Limits
+from tasks.browse.controls import with_limits
 from tasks.browse.opening import open_source, recipe_at
 
 if TYPE_CHECKING:
@@ -24,11 +29,11 @@ if TYPE_CHECKING:
     from werkzeug.serving import BaseWSGIServer
 
 HOST = "127.0.0.1"
-"""Nobody but this machine's user is to see the pictures."""
+"""Nobody elsewhere is to see the pictures."""
 
 
-class BrowserAbsent(CurationError):
-    """What draws the page is not installed, or its port is in use."""
+class NotServed(CurationError):
+    """The page cannot be served: what draws it is not installed, or its port cannot be had."""
 
 
 def run_browse(place: UPath, *, subset: str | None, port: int, show: bool) -> None:
@@ -41,13 +46,13 @@ def run_browse(place: UPath, *, subset: str | None, port: int, show: bool) -> No
         show: open the page in the user's browser.
 
     Raises:
-        BrowserAbsent: if Dash is not installed, or the port is in use.
+        NotServed: if Dash is not installed, or the port cannot be had.
         CurationError: as :func:`tasks.browse.opening.open_source`; RecipeError of a recipe.
     """
     try:
         from tasks.browse.page import make_app
     except ModuleNotFoundError as error:
-        raise BrowserAbsent(f"browse needs {error.name}: pip install 'git10m[browse]'") from error
+        raise NotServed(f"browse needs {error.name}: pip install 'git10m[browse]'") from error
     from tasks.browse.trial import Trial
     from tasks.select.basis import Basis
 
@@ -56,14 +61,16 @@ def run_browse(place: UPath, *, subset: str | None, port: int, show: bool) -> No
         recipe, own = load_recipe(place, ()), None
     else:
         recipe, own = recipe_at(place)
-    out.print(f"opening {recipe.source.name} …", style="dim", highlight=False)
+    source = printable(recipe.source.name)
+    out.print(f"opening {source} …", style="dim", highlight=False, markup=False, soft_wrap=True)
     opened = open_source(recipe, subset or own)
     trial = Trial(Basis(opened.recipe, opened.scan, opened.duplicates), opened.subset, opened.at_hand)
-    app = make_app(opened, trial, lambda limits: recipe_in_yaml(recipe, opened.subset, limits))
+    token = secrets.token_urlsafe()
+    app = make_app(opened, trial, lambda limits: recipe_in_yaml(recipe, opened.subset, limits), token)
     server = _server(app.server, port)
-    address = f"http://{HOST}:{server.server_port}/"
-    told = f"{opened.scan.rows:,} pairs of {recipe.source.name}, opened in {perf_counter() - begun:.1f} s"
-    out.print(f"{told}; Ctrl-C ends it", highlight=False)
+    address = f"http://{HOST}:{server.server_address[1]}/?token={token}"
+    told = f"{opened.scan.rows:,} pairs of {source}, opened in {perf_counter() - begun:.1f} s"
+    out.print(f"{told}; Ctrl-C ends it", highlight=False, markup=False, soft_wrap=True)
     print(address, flush=True)
     if show:
         webbrowser.open(address)
@@ -73,9 +80,12 @@ def run_browse(place: UPath, *, subset: str | None, port: int, show: bool) -> No
 def recipe_in_yaml(recipe: Recipe, subset: Subset, limits: Mapping[str, Limits]) -> str:
     """Return ``recipe`` with one subset, under other ``limits``, as YAML without what is the default anyway."""
     moved = recipe.model_copy(update={"subsets": [with_limits(subset, limits)]})
-    told = moved.model_dump(mode="json", exclude_defaults=True)
+    told = moved.model_dump(mode="json", exclude_defaults=True, exclude={"engine"})  # that was another machine's
+    # The kind of a source is a default of its own, and without it a data set of the Hub would be a folder.
     told["source"] = {"kind": recipe.source.kind, **told["source"]}
-    told.get("engine", {}).pop("workers", None)  # of the machine that it ran on
+    references = told.get("deduplication", {}).get("references", [])
+    for reference, source in zip(references, recipe.deduplication.references, strict=True):
+        reference["kind"] = source.kind
     text = StringIO()
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
@@ -92,6 +102,12 @@ def _server(application: "WSGIApplication", port: int) -> "BaseWSGIServer":
             """Say nothing of a page that was served."""
 
     try:
-        return make_server(HOST, port, application, threaded=True, request_handler=Quiet)
-    except (OSError, SystemExit) as error:  # werkzeug ends the process
-        raise BrowserAbsent(f"port {port} of {HOST} is in use; expected another --port, 0 for any") from error
+        bound = socket.create_server((HOST, port))
+    except OSError as error:
+        raise NotServed(
+            f"port {port} of {HOST}: {os.strerror(error.errno or 0)}; expected another --port, 0 for any"
+        ) from error
+    with bound:  # the server has a descriptor of its own
+        return make_server(
+            HOST, bound.getsockname()[1], application, threaded=True, request_handler=Quiet, fd=bound.fileno()
+        )

@@ -271,8 +271,8 @@ def browse(
 ) -> None:
     """Move thresholds on a page of this machine, and see at once what is kept, and the pairs on both sides of each.
 
-    Reads what was measured, and writes nothing. Needs the extra [cyan]browse[/]. Exit status: 0 stopped, 1 nothing was
-    scanned there, 2 the usage is wrong.
+    Reads what was measured; where nobody has looked for duplicates, it does, as curate would. Needs the extra
+    [cyan]browse[/]. Exit status: 0 stopped, 1 nothing was scanned there, 2 the usage is wrong.
     """
     from upath import UPath
 

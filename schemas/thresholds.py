@@ -1,6 +1,6 @@
 """Thresholds: the ranges that the values of a row must lie in."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,13 @@ from schemas.base import Location, Model
 
 Action = Literal["reject", "flag", "ignore"]
 """What becomes of a row that breaks a rule: not kept; kept and marked; not looked at."""
+
+
+class Limits(NamedTuple):
+    """The ends of a range as numbers, both included; None: an open end."""
+
+    low: float | None = None
+    high: float | None = None
 
 
 class Range(Model):

@@ -6,14 +6,7 @@ from typing import Any, NamedTuple
 from schemas.reasons import Stage
 from schemas.reports import Threshold
 from schemas.subset import Subset
-from schemas.thresholds import QualityThreshold, SignalRanges
-
-
-class Limits(NamedTuple):
-    """The ends of a range, both included; None: an open end."""
-
-    low: float | None = None
-    high: float | None = None
+from schemas.thresholds import Limits, QualityThreshold, SignalRanges
 
 
 class Control(NamedTuple):

@@ -1,16 +1,15 @@
 """The figures of the page that is browsed, as Plotly draws them: made once, and then only moved."""
 
-import json
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 from dash import Patch
 
+from schemas.thresholds import Limits
 from tasks.browse._count import Counts
-from tasks.browse.controls import Limits
 from tasks.browse.trial import Figure
+from tasks.report.coastline import rings
 
 _SOURCE, _SUBSET, _LIMIT, _INK = "#a3afba", "#12998b", "#dd6a34", "#7c8791"
 """Legible on a light page and on a dark one: no CSS reaches into a figure."""
@@ -70,10 +69,7 @@ def world_map(source: Counts, subset: Counts) -> dict[str, Any]:
     cells |= {"zmax": float(np.log10(max(source.max(), 10))), "hovertemplate": "%{x}°, %{y}°<extra></extra>"}
     layers = [
         {**cells, "z": _logarithms(counts), "colorscale": [[0, faint], [1, colour]]}
-        for counts, faint, colour in (
-            (source, "rgba(124,135,145,.4)", "rgba(124,135,145,.95)"),
-            (subset, "rgba(18,153,139,.75)", "rgb(8,122,110)"),
-        )
+        for counts, faint, colour in ((source, *_SOURCE_SHADES), (subset, *_SUBSET_SHADES))
     ]
     x, y = _coastline()
     pen = {"color": _INK, "width": 0.7}
@@ -119,10 +115,9 @@ def _logarithms(cells: Counts) -> list[list[float | None]]:
 
 @cache
 def _coastline() -> tuple[list[float | None], list[float | None]]:
-    rings = json.loads(resources.files("tasks.report").joinpath("coastline.json").read_text("utf-8"))
     x: list[float | None] = []
     y: list[float | None] = []
-    for ring in rings:
-        x += [*ring[0::2], ring[0], None]  # closed; and the pen is lifted
-        y += [*ring[1::2], ring[1], None]
+    for ring in rings():
+        x += [*ring[:, 0].tolist(), ring[0, 0].item(), None]  # closed; and the pen is lifted
+        y += [*ring[:, 1].tolist(), ring[0, 1].item(), None]
     return x, y

@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
-import numpy as np
 from dash import ALL, Dash, Input, Output, State, dcc, html
 from dash.exceptions import PreventUpdate
-from flask import abort, request
 
 from schemas.reports import Funnel
-from tasks.browse.controls import WHOLE, Control, Limits
+from schemas.thresholds import Limits
+from tasks.browse.access import guard
 from tasks.browse.figures import histogram, moved_bars, moved_map, world_map
 from tasks.browse.opening import Opened
 from tasks.browse.sheets import Sheet, Shown, draw_sheets
+from tasks.browse.sliders import Slider
 from tasks.browse.trial import Figure, Trial
 from tasks.report.html import percent
 
@@ -27,29 +27,32 @@ _Values = dict[str, Any]
 _Say = Callable[[Mapping[str, Limits]], str]
 
 
-def make_app(opened: Opened, trial: Trial, say_recipe: _Say) -> Dash:
-    """Return the page as a Dash app, whose ``server`` is a WSGI application; it is for this machine alone.
+def make_app(opened: Opened, trial: Trial, say_recipe: _Say, token: str) -> Dash:
+    """Return the page as a Dash app, whose ``server`` is a WSGI application.
 
     Args:
         opened: what is browsed.
         trial: its subset, to be moved.
         say_recipe: tells the recipe under other limits, as YAML.
+        token: the secret of the page's address (:func:`tasks.browse.access.guard`).
     """
     assets = str(resources.files("tasks.browse").joinpath("assets"))
-    app = Dash("git10m", title=f"git10m: {opened.recipe.source.name}", update_title="", assets_folder=assets)
+    # Its title is no text of the source's: Dash takes it for markup.
+    app = Dash("git10m", title="git10m browse", update_title="", assets_folder=assets)
     app.index_string = _INDEX
-    # A page elsewhere that has its own name resolve to this machine must not read pictures through it.
-    app.server.before_request(_refuse_other_hosts)
     lock = threading.Lock()
-    app.layout = _layout(opened, trial, say_recipe)
-    controls = {control.key: control for control in trial.controls}
-    begun = {key: _ends(trial, control) for key, control in controls.items()}
+    sliders = {
+        control.key: Slider.of(control, trial.scales[control.key], trial.limits[control.key])
+        for control in trial.controls
+    }
+    app.layout = _layout(opened, trial, sliders, say_recipe)
+    guard(app.server, token, app.csp_hashes())
 
     def limits_from(values: _Values) -> dict[str, Limits]:
-        return {
-            key: trial.limits[key] if value == begun[key] else _limits(trial, controls[key], value)
-            for key, value in values.items()
-        }
+        try:
+            return {key: sliders[key].limits(value) for key, value in values.items()}
+        except (KeyError, TypeError, ValueError) as error:  # no page of ours has sent that
+            raise PreventUpdate from error
 
     @app.callback(
         Output("answer", "children"),
@@ -61,8 +64,8 @@ def make_app(opened: Opened, trial: Trial, say_recipe: _Say) -> Dash:
         Input({"limit": ALL}, "value"),
         State({"limit": ALL}, "id"),
     )
-    def move(sliders: list[Any], names: list[dict[str, str]]) -> tuple[Any, ...]:
-        values = {name["limit"]: value for name, value in zip(names, sliders, strict=True)}
+    def move(places: list[Any], names: list[dict[str, str]]) -> tuple[Any, ...]:
+        values = {name["limit"]: place for name, place in zip(names, places, strict=True)}
         limits = limits_from(values)
         outcome = trial.outcome(limits)
         figures = [
@@ -94,11 +97,6 @@ def make_app(opened: Opened, trial: Trial, say_recipe: _Say) -> Dash:
     return app
 
 
-def _refuse_other_hosts() -> None:
-    if request.host.rpartition(":")[0] not in ("127.0.0.1", "localhost", "[::1]"):
-        abort(403)
-
-
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
 <head>{%metas%}<title>{%title%}</title><link rel="icon" href="data:,">{%css%}</head>
@@ -106,11 +104,12 @@ _INDEX = """<!DOCTYPE html>
 </html>"""
 
 
-def _layout(opened: Opened, trial: Trial, say_recipe: _Say) -> Any:
+def _layout(opened: Opened, trial: Trial, sliders: Mapping[str, Slider], say_recipe: _Say) -> Any:
     recipe, subset = opened.recipe, opened.subset
     outcome = trial.outcome(trial.limits)
-    always = [_control(trial, control) for control in trial.controls if _at_once(trial, control)]
-    more = [_control(trial, control) for control in trial.controls if not _at_once(trial, control)]
+    at_once = {key for key, slider in sliders.items() if key in _ALWAYS or slider.begin != Limits()}
+    always = [_slider(slider) for key, slider in sliders.items() if key in at_once]
+    more = [_slider(slider) for key, slider in sliders.items() if key not in at_once]
     figures = [
         html.Figure(
             [
@@ -120,6 +119,7 @@ def _layout(opened: Opened, trial: Trial, say_recipe: _Say) -> Any:
                     histogram(figure, counts, trial.limits[_key(trial, figure)]),
                     f"Histogram of {figure.label}, source and subset",
                 ),
+                *([html.P(f"{figure.missing:,} pairs have none.", className="quiet")] if figure.missing else []),
             ]
         )
         for figure, counts in zip(trial.figures, outcome.figures, strict=True)
@@ -172,7 +172,7 @@ def _layout(opened: Opened, trial: Trial, say_recipe: _Say) -> Any:
                     dcc.Store(id="moved"),
                     html.Div(
                         [
-                            html.H2("The recipe"),
+                            html.H2("The recipe, of this subset alone"),
                             dcc.Clipboard("Copy", target_id="recipe", className="copy", copied_children="Copied"),
                         ],
                         className="row",
@@ -182,10 +182,6 @@ def _layout(opened: Opened, trial: Trial, say_recipe: _Say) -> Any:
             ),
         ]
     )
-
-
-def _at_once(trial: Trial, control: Control) -> bool:
-    return control.key in _ALWAYS or trial.limits[control.key] != Limits()
 
 
 def _notes(opened: Opened, trial: Trial) -> str:
@@ -202,50 +198,18 @@ def _notes(opened: Opened, trial: Trial) -> str:
     return " ".join(told)
 
 
-def _control(trial: Trial, control: Control) -> Any:
-    scale = trial.scales[control.key]
-    low, high = _reach(trial, control)
-    slider: dict[str, Any] = {
+def _slider(slider: Slider) -> Any:
+    control = slider.control
+    told: dict[str, Any] = {
         "id": {"limit": control.key},
-        "min": low,
-        "max": high,
-        "step": _step(control, scale.step),
-        "value": _ends(trial, control),
+        "min": slider.low,
+        "max": slider.high,
+        "step": slider.step,
+        "value": slider.value,
         "marks": None,
     }
-    name = control.label[0].upper() + control.label[1:]
-    one_or_two = dcc.Slider(**slider) if control.low_only else dcc.RangeSlider(**slider, allowCross=False)
-    return html.Fieldset([html.Legend(name), one_or_two])
-
-
-def _step(control: Control, bar: float) -> float:
-    return 1.0 if control.signal in WHOLE else bar / 10
-
-
-def _reach(trial: Trial, control: Control) -> tuple[float, float]:
-    """Return the ends of a slider, on its steps: all but the outermost values, and the limits as they are."""
-    scale = trial.scales[control.key]
-    limits = [limit for limit in trial.limits[control.key] if limit is not None]
-    step = _step(control, scale.step)
-    low = np.floor(min([scale.low, *limits]) / step) * step
-    high = np.ceil(max([scale.high, *limits]) / step) * step
-    return round(float(low), 10), round(float(high), 10)
-
-
-def _ends(trial: Trial, control: Control) -> float | list[float]:
-    """Return where a slider begins: at the limits as they are, open ends at its own."""
-    reach = _reach(trial, control)
-    ends = [end if limit is None else limit for limit, end in zip(trial.limits[control.key], reach, strict=True)]
-    return ends[0] if control.low_only else ends
-
-
-def _limits(trial: Trial, control: Control, value: Any) -> Limits:
-    """Return the limits that a slider stands for: at its own end, it is open."""
-    reach = _reach(trial, control)
-    low, high = (value, reach[1]) if control.low_only else value
-    return Limits(
-        None if low <= reach[0] else round(float(low), 10), None if high >= reach[1] else round(float(high), 10)
-    )
+    one_or_two = dcc.Slider(**told) if control.low_only else dcc.RangeSlider(**told, allowCross=False)
+    return html.Fieldset([html.Legend(control.label[0].upper() + control.label[1:]), one_or_two])
 
 
 def _key(trial: Trial, figure: Figure) -> str:
@@ -270,9 +234,9 @@ def _funnel(funnel: Funnel) -> Any:
             html.Thead(
                 html.Tr(
                     [
-                        html.Th("Stage"),
-                        *(html.Th(name, className="n") for name in ("Rejected", "Left", "Share")),
-                        html.Th(),
+                        html.Th("Stage", scope="col"),
+                        *(html.Th(name, className="n", scope="col") for name in ("Rejected", "Left", "Share")),
+                        html.Td(),
                     ]
                 )
             ),
@@ -280,7 +244,7 @@ def _funnel(funnel: Funnel) -> Any:
                 [
                     html.Tr(
                         [
-                            html.Th(stage),
+                            html.Th(stage, scope="row"),
                             html.Td(f"\N{MINUS SIGN}{rejected:,}" if rejected else "", className="n"),
                             html.Td(f"{left:,}", className="n"),
                             html.Td(percent(left, rows), className="n"),

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.browse.controls import Control, Limits
+from schemas.thresholds import Limits
+from tasks.browse.controls import Control
 from tasks.browse.opening import Opened
 from tasks.browse.trial import End, Trial
 from tasks.report.thumbnails import Thumbnail, thumbnail

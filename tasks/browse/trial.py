@@ -12,8 +12,9 @@ from schemas.reasons import REASONS, Stage
 from schemas.reports import Funnel, FunnelStep
 from schemas.subset import Subset
 from schemas.tables import SIGNALS
+from schemas.thresholds import Limits
 from tasks.browse._count import Counts, count_rows
-from tasks.browse.controls import CONTROLS, WHOLE, Control, Limits, limits_of, stays, without
+from tasks.browse.controls import CONTROLS, WHOLE, Control, limits_of, stays, without
 from tasks.select.basis import Basis
 from tasks.select.criteria import hold_against_all, require_all_columns
 from tasks.select.masks import number
@@ -100,8 +101,11 @@ class Trial:
         for control in CONTROLS:
             if control.key in self.limits and (values := _load(basis, control.signal)) is not None:
                 self._values[control.key] = values
-        self.controls = tuple(control for control in CONTROLS if control.key in self._values)
         self.scales = {key: _scale(values, _signal(key) in WHOLE) for key, values in self._values.items()}
+        for key, scale in self.scales.items():
+            if scale.low == scale.high and self.limits[key] == Limits():
+                del self._values[key]  # all rows have the same value, and no limit parts them
+        self.controls = tuple(control for control in CONTROLS if control.key in self._values)
         shown = [control for control in self.controls if control.key in ("quality", "caption_words", "zoom")]
         self._bars = np.full((len(shown), self.rows), _NO_BAR, np.uint8)
         edges = [self._lay_bars(at, control) for at, control in enumerate(shown)]

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from schemas.thresholds import Limits
 from tasks.report.look import COLOURS, drawing, svg
 
 Floats = NDArray[np.float64]
@@ -20,13 +21,6 @@ _LABELS: dict[Measure, str] = {
 }
 
 _MAX_BARS = 44
-
-
-class Limits(NamedTuple):
-    """A threshold's two ends, both included; None where there is none."""
-
-    low: float | None = None
-    high: float | None = None
 
 
 class _Line(NamedTuple):

@@ -1,14 +1,7 @@
-"""Maps of where pairs lie: density by cell over coastlines, the whole world or no more than the source needs.
+"""Maps of where pairs lie: density by cell over coastlines, the whole world or no more than the source needs."""
 
-Coastlines are Natural Earth's 1:110m land (public domain, naturalearthdata.com). ``coastline.json`` was made from
-``land-110m.json`` of the npm package world-atlas 2.0.2 (TopoJSON): arcs joined into rings, rings cut at the
-antimeridian so that none crosses the map, degrees rounded to 2 decimals, one flat ``[lon, lat, lon, lat, ...]`` a ring.
-"""
-
-import json
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -22,6 +15,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
+from tasks.report.coastline import rings
 from tasks.report.look import COLOURS, drawing, svg
 
 Floats = NDArray[np.float64]
@@ -190,9 +184,7 @@ def land(west: float = -180, south: float = -90, east: float = 180, north: float
 @cache
 def _rings() -> list[tuple[Floats, Floats, Floats]]:
     """Return the outline of each piece of land, shape ``(n, 2)``, with its south-west and its north-east."""
-    told = json.loads(resources.files("tasks.report").joinpath("coastline.json").read_text("utf-8"))
-    rings = [np.reshape(np.asarray(ring, np.float64), (-1, 2)) for ring in told]
-    return [(ring, ring.min(axis=0), ring.max(axis=0)) for ring in rings]
+    return [(ring, ring.min(axis=0), ring.max(axis=0)) for ring in rings()]
 
 
 def _arc(longitude: Floats) -> tuple[float, float]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from schemas.manifest import Manifest
 from schemas.subset import Subset
-from tasks.report.histograms import Limits, Measure, histogram, overlay
+from schemas.thresholds import Limits
+from tasks.report.histograms import Measure, histogram, overlay
 from tasks.report.maps import SPLIT_COLOURS, Box, Counts, Extent, MapColour, extent_of, split_map, tile_counts, tile_map
 
 Floats = NDArray[np.float64]

@@ -15,11 +15,11 @@ from ruamel.yaml import YAML
 from flows.browse import recipe_in_yaml
 from flows.recipes import load_recipe
 from schemas.recipe import Recipe
-from tasks.browse.controls import Limits
+from schemas.thresholds import Limits
 
 _READY_S = 60
 GIT10M = [sys.executable, "-c", "from flows.cli import app; app()"]
-HOSTILE = "</p><script>document.title='owned'</script><img src=x onerror=alert(1)>"
+HOSTILE = "</title></p>{%scripts%}<script>document.title='owned'</script><img src=x onerror=alert(1)>"
 
 
 @contextmanager
@@ -30,7 +30,9 @@ def served(*arguments: str | Path, cwd: Path | None = None) -> Iterator[str]:
         try:
             assert process.stdout is not None
             address = process.stdout.readline().strip()
-            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address), process.stderr and process.stderr.read()
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{40,}", address), (
+                process.stderr and process.stderr.read()
+            )
             yield address
         finally:
             process.terminate()
@@ -46,7 +48,8 @@ def curated(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> R
     rows = [pair(n) for n in range(60)]
     rows[30]["caption"] = f"{HOSTILE} {rows[30]['caption']}"
     subsets = [{"name": "all"}, {"name": "good", "quality": {"min_score": 3.5}, "caption_words": {"min": 12}}]
-    recipe = recipe_for(write_tree(folder / "source", rows), folder, subsets=subsets)
+    plain = recipe_for(write_tree(folder / "source", rows), folder, subsets=subsets)
+    recipe = plain.model_copy(update={"source": plain.source.model_copy(update={"name": HOSTILE})})
     curate(recipe)
     return recipe
 
@@ -84,9 +87,10 @@ def test_a_moved_slider_tells_what_a_run_of_the_copied_recipe_keeps(
         )
         assert len(pictures) > 8
         assert min(pictures) > 0
-        assert page.do(lambda page: page.title()) == "git10m: tiny"
+        assert page.do(lambda page: page.title()) == "git10m browse"
+        assert page.do(lambda page: page.inner_text("header p")).startswith(HOSTILE)
         assert page.problems == []
-        assert all(request.startswith(address) for request in page.requests)
+        assert all(request.startswith(address.partition("?")[0]) for request in page.requests)
     written = tmp_path / "moved.yaml"
     written.write_text(text, encoding="utf-8")
     recipe = load_recipe(written, ())
@@ -115,12 +119,39 @@ def test_a_workspace_and_a_recipe_are_browsed_as_well(curated: Recipe, browser: 
     assert of_workspace.startswith(f"{kept} of 60 pairs kept")
 
 
-def test_only_this_machine_is_answered(curated: Recipe) -> None:
+def test_a_page_fits_a_phone(curated: Recipe, browser: Browser) -> None:
     with served(curated.workspace) as address:
-        port = address.rstrip("/").rpartition(":")[2]
-        assert httpx2.get(address).status_code == 200
-        assert httpx2.get(address, headers={"Host": f"elsewhere.example:{port}"}).status_code == 403
-        assert httpx2.get(f"{address}_dash-layout", headers={"Host": "elsewhere.example"}).status_code == 403
+        page = browser.open(address, dark=True, width=390, height=800)
+        page.do(lambda page: page.wait_for_selector("#sheets h3, #sheets p"))
+        assert page.do(lambda page: page.evaluate("document.documentElement.scrollWidth")) <= 390
+        assert page.problems == []
+
+
+def test_whoever_has_the_address_is_answered_on_this_machine(curated: Recipe) -> None:
+    with served(curated.workspace) as address:
+        page = address.partition("?")[0]
+        port = page.rstrip("/").rpartition(":")[2]
+        with httpx2.Client(follow_redirects=True) as client:
+            assert client.get(page).status_code == 403
+            assert client.get(f"{page}?token=wrong").status_code == 403
+            assert client.get(address).status_code == 200
+            assert client.get(f"{page}_dash-layout").status_code == 200
+            for host, status in {
+                f"localhost:{port}": 200,
+                "127.0.0.1": 200,
+                f"elsewhere.example:{port}": 403,
+                "elsewhere.example": 403,
+                "[::1]": 403,
+            }.items():
+                cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+                answer = httpx2.get(page, headers={"Host": host, "Cookie": cookie})
+                assert answer.status_code == status, host
+            nonsense = {
+                "output": "..answer.children...funnel.children...map.figure...recipe.children...moved.data..",
+                "inputs": [[{"id": {"limit": "quality"}, "property": "value", "value": ["x", None]}]],
+            }
+            assert client.post(f"{page}_dash-update-component", json=nonsense).status_code in (204, 400, 500)
+            assert client.get(page).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -148,11 +179,20 @@ def test_what_cannot_be_browsed_says_why(tmp_path: Path, what: str, status: int,
 
 def test_a_port_in_use_is_said(curated: Recipe) -> None:
     with served(curated.workspace) as address:
-        port = address.rstrip("/").rpartition(":")[2]
+        port = address.partition("/?")[0].rpartition(":")[2]
         command = [*GIT10M, "browse", str(curated.workspace), "--no-open", "--port", port]
         done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
-    assert f"port {port}" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"git10m: port {port} of 127.0.0.1: Address already in use; ")
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_reference_set_of_the_hub_stays_one_in_the_copied_recipe(curated: Recipe, tmp_path: Path) -> None:
+    references = [{"kind": "hub", "path": "a/b", "name": "benchmark"}, {"path": "c", "name": "other"}]
+    recipe = Recipe.model_validate(curated.model_dump() | {"deduplication": {"references": references}})
+    written = tmp_path / "recipe.yaml"
+    written.write_text(recipe_in_yaml(recipe, recipe.subsets[0], {}), encoding="utf-8")
+    assert load_recipe(written, ()).deduplication == recipe.deduplication
 
 
 def test_the_copied_recipe_says_what_was_moved_and_no_default(curated: Recipe) -> None:

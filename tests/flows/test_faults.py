@@ -200,7 +200,7 @@ def test_the_clock_changes(large: Path, tmp_path: Path, shift: str, undisturbed:
     assert published_files(tmp_path / "subsets") == undisturbed
     output = ended(start(large_recipe(large, tmp_path), tmp_path))
     assert "scanned 0, reused all" in output
-    assert "clean: v1 (unchanged)" in output
+    assert "v1 (unchanged)" in output
 
 
 def test_two_runs_with_one_output(large: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:

@@ -10,7 +10,8 @@ from pairs import pair, recipe_for, scan_all, write_tree
 
 from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, ScanReport
-from tasks.browse.controls import Limits, limits_of, with_limits
+from schemas.thresholds import Limits
+from tasks.browse.controls import limits_of, with_limits
 from tasks.browse.trial import STAGES, Outcome, Trial
 from tasks.deduplicate.stage import find_duplicates
 from tasks.report.maps import Extent, tile_counts
@@ -181,6 +182,16 @@ def _two_columns(folder: Path, rows: list[dict[str, Any]]) -> Path:
     path = folder / "pairs.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path)
     return path
+
+
+def test_a_signal_that_is_the_same_for_all_has_no_slider(
+    scanned: tuple[Recipe, ScanReport, DeduplicateReport],
+) -> None:
+    keys = {control.key for control in trial_of(scanned)[0].controls}
+    assert {"signals.sharpness", "quality"} <= keys
+    assert keys.isdisjoint({"signals.width", "signals.height"})
+    kept, _ = trial_of(scanned, signals={"width": {"min": 256}})
+    assert "signals.width" in {control.key for control in kept.controls}
 
 
 def test_other_limits_are_said_as_a_subset_says_them(scanned: tuple[Recipe, ScanReport, DeduplicateReport]) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tasks.report.histograms import Limits, Measure, histogram, overlay
+from schemas.thresholds import Limits
+from tasks.report.histograms import Measure, histogram, overlay
 
 
 @pytest.mark.parametrize("measure", ["score", "words"])
