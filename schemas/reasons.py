@@ -253,42 +253,19 @@ _FACTS: dict[Reason, _Facts] = {
     Reason.AREA_OUTSIDE: _Facts(
         Stage.PLACE, "The tile's centre is outside the area's polygons, or absent.", settings=("subsets[].area",)
     ),
-    Reason.BYTE_LENGTH_OUTSIDE: _Facts(
-        Stage.PICTURE,
-        "The size of the image file is outside the range.",
-        "byte_length",
-        settings=("subsets[].signals.byte_length",),
-    ),
-    Reason.WIDTH_OUTSIDE: _Facts(
-        Stage.PICTURE, "The width is outside the range.", "width", settings=("subsets[].signals.width",)
-    ),
-    Reason.HEIGHT_OUTSIDE: _Facts(
-        Stage.PICTURE, "The height is outside the range.", "height", settings=("subsets[].signals.height",)
-    ),
-    Reason.LUMA_MEAN_OUTSIDE: _Facts(
-        Stage.PICTURE,
-        "The mean brightness is outside the range.",
-        "luma_mean",
-        settings=("subsets[].signals.luma_mean",),
-    ),
-    Reason.LUMA_STD_OUTSIDE: _Facts(
-        Stage.PICTURE, "The contrast is outside the range.", "luma_std", settings=("subsets[].signals.luma_std",)
-    ),
-    Reason.NODATA_FRACTION_OUTSIDE: _Facts(
-        Stage.PICTURE,
-        "The part without data is outside the range.",
-        "nodata_fraction",
-        settings=("subsets[].signals.nodata_fraction",),
-    ),
-    Reason.SHARPNESS_OUTSIDE: _Facts(
-        Stage.PICTURE, "The sharpness is outside the range.", "sharpness", settings=("subsets[].signals.sharpness",)
-    ),
-    Reason.STRUCTURE_OUTSIDE: _Facts(
-        Stage.PICTURE,
-        "What is to be seen is spread over too little or too much.",
-        "structure",
-        settings=("subsets[].signals.structure",),
-    ),
+    **{
+        Reason(f"{signal}_outside"): _Facts(Stage.PICTURE, meaning, signal, settings=(f"subsets[].signals.{signal}",))
+        for signal, meaning in {
+            "byte_length": "The size of the image file is outside the range.",
+            "width": "The width is outside the range.",
+            "height": "The height is outside the range.",
+            "luma_mean": "The mean brightness is outside the range.",
+            "luma_std": "The contrast is outside the range.",
+            "nodata_fraction": "The part without data is outside the range.",
+            "sharpness": "The sharpness is outside the range.",
+            "structure": "What is to be seen is spread over too little or too much.",
+        }.items()
+    },
     Reason.NOT_INCLUDED: _Facts(
         Stage.LISTS, "The row is not in the list of rows to include.", settings=("subsets[].include",)
     ),

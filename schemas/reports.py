@@ -3,7 +3,9 @@
 A report that does not add up raises :class:`pydantic.ValidationError` where it is made: it is a bug, never a warning.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from operator import sub
 from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
@@ -178,6 +180,16 @@ class Funnel(Model):
             left -= step.rejected
             _equal(f"left after {step.stage.value}", step.left, "left before - rejected", left)
         return self
+
+    @classmethod
+    def of(cls, source_rows: int, rejected: Mapping[Stage, int]) -> Self:
+        """Return the funnel of rows ``rejected`` by each stage, in the order of the stages."""
+        left = list(accumulate(rejected.values(), sub, initial=source_rows))[1:]
+        steps = (
+            FunnelStep(stage=stage, rejected=rows, left=rest)
+            for (stage, rows), rest in zip(rejected.items(), left, strict=True)
+        )
+        return cls(source_rows=source_rows, steps=tuple(steps))
 
     @property
     def told(self) -> tuple[FunnelStep, ...]:

@@ -1,7 +1,8 @@
 """Small real sources for tests: pictures with content, rows in Git-10M's columns, trees as ``datasets`` writes them."""
 
 import io
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,27 @@ def write_tree(directory: Path, rows: Sequence[Row], shards: int = 2) -> Path:
     dataset = Dataset.from_list(stored, features=features)
     DatasetDict({"train": dataset}).save_to_disk(str(directory), num_shards={"train": shards})
     return directory
+
+
+def write_tar(path: Path, rows: Sequence[Row]) -> Path:
+    """Write images and captions of ``rows`` as a WebDataset tar."""
+    with tarfile.open(path, "w") as tar:
+        for number, row in enumerate(rows):
+            for name, data in ((f"{number}.jpg", row["image"]), (f"{number}.txt", row["caption"].encode())):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def write_image_folder(folder: Path, rows: Sequence[Row], columns: Mapping[str, str]) -> Path:
+    """Write images of ``rows`` into ``folder``, and a ``metadata.csv`` of columns that hold these keys."""
+    lines = [",".join(["file_name", *columns])]
+    for number, row in enumerate(rows):
+        (folder / f"{number}.jpg").write_bytes(row["image"])
+        lines.append(",".join([f"{number}.jpg", *(str(row[key]) for key in columns.values())]))
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
+    return folder
 
 
 def recipe_for(source: Path, home: Path, **changes: Any) -> Recipe:

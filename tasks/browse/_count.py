@@ -23,20 +23,19 @@ def count_rows(
         How many rows have each value of ``stages``, shape (256,); and of the rows that have 0, how many stand in each
         bar, shape (figures, 256), and in each cell, shape (most_cells,).
     """
-    parts: list[tuple[Counts, Counts, Counts]] = []
+
+    def nothing() -> tuple[Counts, Counts, Counts]:
+        return np.zeros(256, np.int64), np.zeros((len(bars), 256), np.int64), np.zeros(most_cells, np.int64)
+
+    parts = [nothing()]
 
     def count(begin: int, end: int) -> None:
-        values, of_bars, of_cells = (
-            np.zeros(256, np.int64),
-            np.zeros((len(bars), 256), np.int64),
-            np.zeros(most_cells, np.int64),
-        )
-        _count(stages[begin:end], bars[:, begin:end], cells[begin:end], values, of_bars, of_cells)
-        parts.append((values, of_bars, of_cells))
+        part = nothing()
+        _count(stages[begin:end], bars[:, begin:end], cells[begin:end], *part)
+        parts.append(part)
 
     in_threads(count, len(stages))
-    nothing = np.zeros(256, np.int64), np.zeros((len(bars), 256), np.int64), np.zeros(most_cells, np.int64)
-    values, of_bars, of_cells = (np.sum(found, axis=0) for found in zip(nothing, *parts, strict=True))
+    values, of_bars, of_cells = (np.sum(found, axis=0) for found in zip(*parts, strict=True))
     return values, of_bars, of_cells
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, redirect, request
+from werkzeug.wrappers import Response as Redirect
 
 _HOSTS = frozenset({"127.0.0.1", "localhost"})
 
@@ -29,7 +30,7 @@ def guard(server: Flask, token: str, inline_scripts: Sequence[str]) -> None:
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
-    def admit() -> Response | None:
+    def admit() -> Redirect | None:
         if urlsplit(f"//{request.host}").hostname not in _HOSTS:
             abort(403, "This page is for a browser of its own machine.")
         if hmac.compare_digest(request.cookies.get(cookie, ""), token):
@@ -38,7 +39,7 @@ def guard(server: Flask, token: str, inline_scripts: Sequence[str]) -> None:
             abort(403, "Open the address that git10m browse has printed, with its token.")
         answer = redirect(request.path)
         answer.set_cookie(cookie, token, httponly=True, samesite="Strict")
-        return answer  # type: ignore[return-value]  # werkzeug's Response, which Flask takes as well
+        return answer
 
     def seal(answer: Response) -> Response:
         answer.headers["Content-Security-Policy"] = policy

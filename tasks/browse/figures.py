@@ -46,7 +46,7 @@ def histogram(figure: Figure, counts: Counts, limits: Limits) -> dict[str, Any]:
         }
         for values, colour, name in ((figure.source, _SOURCE, "source"), (counts, _SUBSET, "subset"))
     ]
-    axes = {"xaxis": {**_AXIS, "title": {"text": figure.label}}, "yaxis": {**_AXIS, "tickformat": "~s"}}
+    axes = {"xaxis": {**_AXIS, "title": {"text": figure.control.label}}, "yaxis": {**_AXIS, "tickformat": "~s"}}
     return {"data": bars, "layout": {**_LAYOUT, **axes, "shapes": _lines(limits)}}
 
 

@@ -14,7 +14,7 @@ from tasks.deduplicate.stage import find_duplicates
 from tasks.pinning import pinned
 from tasks.planning.known import lies_here, look_up
 from tasks.published import MANIFEST, RUN, read_manifest, read_run
-from tasks.signals import first_row_ids, readable_shards
+from tasks.signals import readable_shards
 from tasks.source.shards import Shard
 from tasks.workspace import last_recipe
 
@@ -81,8 +81,7 @@ def open_source(recipe: Recipe, subset: str | None) -> Opened:
     references = tuple(ReferenceReport(name=other.key, scan=other.scan) for other in others)
     duplicates = find_duplicates(known.scan, references, recipe.deduplication, recipe.workspace)
     shards = tuple(readable_shards(known.shards, known.scan))
-    at_hand = np.zeros(known.scan.rows, np.bool_)
-    for shard, start, end in zip(shards, (starts := first_row_ids(known.scan)), starts[1:], strict=False):
-        at_hand[start:end] = lies_here(shard)
+    here = np.array([lies_here(shard) for shard in shards], np.bool_)
+    at_hand = np.repeat(here, [shard.rows for shard in known.scan.shards])
     chosen = recipe.subsets[0 if subset is None else names.index(subset)]
     return Opened(recipe, chosen, known.scan, duplicates, shards, at_hand, len(known.new))

@@ -15,8 +15,8 @@ from tasks.browse.figures import histogram, moved_bars, moved_map, world_map
 from tasks.browse.opening import Opened
 from tasks.browse.sheets import Sheet, Shown, draw_sheets
 from tasks.browse.sliders import Slider
-from tasks.browse.trial import Figure, Trial
-from tasks.report.html import percent
+from tasks.browse.trial import Trial
+from tasks.report.html import cut, percent
 
 _ALWAYS = frozenset({"quality", "caption_words", "zoom"})
 _CAPTION_CHARACTERS = 110
@@ -58,7 +58,7 @@ def make_app(opened: Opened, trial: Trial, say_recipe: _Say, token: str) -> Dash
         Output("answer", "children"),
         Output("funnel", "children"),
         Output("map", "figure"),
-        *(Output(f"figure-{figure.signal}", "figure") for figure in trial.figures),
+        *(Output(f"figure-{figure.control.signal}", "figure") for figure in trial.figures),
         Output("recipe", "children"),
         Output("moved", "data"),
         Input({"limit": ALL}, "value"),
@@ -69,7 +69,7 @@ def make_app(opened: Opened, trial: Trial, say_recipe: _Say, token: str) -> Dash
         limits = limits_from(values)
         outcome = trial.outcome(limits)
         figures = [
-            moved_bars(counts, limits[_key(trial, figure)])
+            moved_bars(counts, limits[figure.control.key])
             for counts, figure in zip(outcome.figures, trial.figures, strict=True)
         ]
         return (
@@ -113,11 +113,11 @@ def _layout(opened: Opened, trial: Trial, sliders: Mapping[str, Slider], say_rec
     figures = [
         html.Figure(
             [
-                html.H3(figure.label.capitalize()),
+                html.H3(figure.control.label.capitalize()),
                 _graph(
-                    f"figure-{figure.signal}",
-                    histogram(figure, counts, trial.limits[_key(trial, figure)]),
-                    f"Histogram of {figure.label}, source and subset",
+                    f"figure-{figure.control.signal}",
+                    histogram(figure, counts, trial.limits[figure.control.key]),
+                    f"Histogram of {figure.control.label}, source and subset",
                 ),
                 *([html.P(f"{figure.missing:,} pairs have none.", className="quiet")] if figure.missing else []),
             ]
@@ -212,10 +212,6 @@ def _slider(slider: Slider) -> Any:
     return html.Fieldset([html.Legend(control.label[0].upper() + control.label[1:]), one_or_two])
 
 
-def _key(trial: Trial, figure: Figure) -> str:
-    return next(control.key for control in trial.controls if control.signal == figure.signal)
-
-
 def _answer(funnel: Funnel) -> list[Any]:
     kept, rows = funnel.kept, funnel.source_rows
     return [f"{kept:,} of {rows:,} pairs kept ", html.B(percent(kept, rows))]
@@ -291,7 +287,7 @@ def _side(name: str, where: str, pairs: tuple[Shown, ...]) -> Any:
 
 def _pair(pair: Shown) -> Any:
     caption = pair.caption or "no caption"
-    short = caption if len(caption) <= _CAPTION_CHARACTERS else caption[: _CAPTION_CHARACTERS - 1].rstrip() + "…"
+    short = cut(caption, _CAPTION_CHARACTERS)
     picture = (
         html.Img(src=pair.thumbnail.uri, alt=short, width=128, height=128)
         if pair.thumbnail.uri

@@ -55,11 +55,13 @@ def draw_sheets(opened: Opened, trial: Trial, limits: Mapping[str, Limits], draw
         pairs = read_pairs(opened.shards, opened.scan, rows)
     except (ShardUnreadable, OSError) as error:
         pairs, problem = {}, f"The pictures cannot be read: {error}"
+    # A pair may lie beside several limits: its picture is made small once.
+    small = {row: thumbnail(image, budget_bytes=_THUMBNAIL_BYTES) for row, (image, _) in pairs.items()}
 
     def shown(control: Control, side: NDArray[np.int64]) -> tuple[Shown, ...]:
         values = trial.values(control.key, side)
         return tuple(
-            Shown(row, value, pairs[row][1], thumbnail(pairs[row][0], budget_bytes=_THUMBNAIL_BYTES))
+            Shown(row, value, pairs[row][1], small[row])
             for row, value in zip(side.tolist(), values.tolist(), strict=True)
             if row in pairs
         )

@@ -1,7 +1,7 @@
 """What a subset would hold under other thresholds, told at once: all that decides is in memory."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.reasons import REASONS, Stage
-from schemas.reports import Funnel, FunnelStep
+from schemas.reports import Funnel
 from schemas.subset import Subset
 from schemas.tables import SIGNALS
 from schemas.thresholds import Limits
@@ -48,8 +48,7 @@ class Scale(NamedTuple):
 class Figure(NamedTuple):
     """One histogram."""
 
-    signal: str
-    label: str
+    control: Control
     edges: NDArray[np.float64]  # shape (bars + 1,); the outer bars hold what lies beyond as well
     source: Counts  # shape (bars,)
     missing: int  # rows without a value
@@ -98,13 +97,13 @@ class Trial:
         self._fixed[basis.contaminated["row_id"].to_numpy()] |= _DUPLICATE
         self.stays = tuple(stays(subset, self.limits))
         self._values: dict[str, NDArray[Any]] = {}
+        self.scales: dict[str, Scale] = {}
         for control in CONTROLS:
-            if control.key in self.limits and (values := _load(basis, control.signal)) is not None:
-                self._values[control.key] = values
-        self.scales = {key: _scale(values, _signal(key) in WHOLE) for key, values in self._values.items()}
-        for key, scale in self.scales.items():
-            if scale.low == scale.high and self.limits[key] == Limits():
-                del self._values[key]  # all rows have the same value, and no limit parts them
+            if control.key not in self.limits or (values := _load(basis, control.signal)) is None:
+                continue
+            scale = _scale(values, control.signal in WHOLE)
+            if scale.low < scale.high or self.limits[control.key] != Limits():  # else no limit parts the rows
+                self._values[control.key], self.scales[control.key] = values, scale
         self.controls = tuple(control for control in CONTROLS if control.key in self._values)
         shown = [control for control in self.controls if control.key in ("quality", "caption_words", "zoom")]
         self._bars = np.full((len(shown), self.rows), _NO_BAR, np.uint8)
@@ -113,7 +112,7 @@ class Trial:
         _, of_bars, of_cells = self._count(np.zeros(self.rows, np.uint8))
         self.cells = of_cells
         self.figures = tuple(
-            Figure(control.signal, control.label, edge, counts[: len(edge) - 1], int(counts[_NO_BAR]))
+            Figure(control, edge, counts[: len(edge) - 1], int(counts[_NO_BAR]))
             for control, edge, counts in zip(shown, edges, of_bars, strict=True)
         )
         self._missed: dict[str, NDArray[np.bool_]] = {}
@@ -201,16 +200,12 @@ class Trial:
         return values, of_bars, of_cells[:_CELLS].reshape(90, 180)
 
 
-def _signal(key: str) -> str:
-    return next(control.signal for control in CONTROLS if control.key == key)
-
-
 def _by_stage(masks: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """Return a bit for each stage that has a reason in a row's mask; shape (rows,)."""
     stages = np.zeros(len(masks), np.uint8)
-    for number_of, stage in enumerate(STAGES):
+    for place, stage in enumerate(STAGES):
         bits = np.uint64(sum(reason.bit for reason in REASONS if reason.stage is stage))
-        stages |= ((masks & bits) != 0).view(np.uint8) << number_of
+        stages |= ((masks & bits) != 0).view(np.uint8) << place
     return stages
 
 
@@ -290,14 +285,10 @@ def _nearest(
     return np.sort(rng.permutation(rows)[:count])
 
 
-def _funnel(values: Sequence[int] | Counts) -> Funnel:
-    counts = np.asarray(values)
-    combination = np.arange(1, len(counts))
+def _funnel(values: Counts) -> Funnel:
+    combination = np.arange(1, len(values))
     first = combination & -combination
-    left = int(counts.sum())
-    rows, steps = left, []
-    for number_of, stage in enumerate(STAGES):
-        rejected = int(counts[1:][first == 1 << number_of].sum())
-        left -= rejected
-        steps.append(FunnelStep(stage=stage, rejected=rejected, left=left))
-    return Funnel(source_rows=rows, steps=tuple(steps))
+    rejected: dict[Stage, int] = {
+        stage: int(values[1:][first == 1 << place].sum()) for place, stage in enumerate(STAGES)
+    }
+    return Funnel.of(int(values.sum()), rejected)

@@ -13,7 +13,7 @@ from upath import UPath
 
 from schemas.reasons import REASONS, Reason, Stage
 from schemas.recipe import Recipe
-from schemas.reports import DeduplicateReport, Funnel, FunnelStep, ReasonCount, ScanReport, SelectReport
+from schemas.reports import DeduplicateReport, Funnel, ReasonCount, ScanReport, SelectReport
 from schemas.subset import Subset
 from schemas.tables import CONTAMINATED, KINSHIPS_VERSION, PAIRS_VERSION, SCAN_VERSION, VERDICTS, VERDICTS_VERSION
 from tasks.files import appearing, is_parquet
@@ -227,13 +227,10 @@ def _bytes_of(basis: Basis, mask: Mask) -> int:
 
 
 def _funnel(rows: int, primary: NDArray[np.int64]) -> Funnel:
-    left = rows
-    steps = []
-    for stage in Stage:
-        rejected = sum(int(primary[number]) for number, reason in enumerate(REASONS) if reason.stage is stage)
-        left -= rejected
-        steps.append(FunnelStep(stage=stage, rejected=rejected, left=left))
-    return Funnel(source_rows=rows, steps=tuple(steps))
+    rejected = dict.fromkeys(Stage, 0)
+    for count, reason in zip(primary.tolist(), REASONS, strict=True):
+        rejected[reason.stage] += count
+    return Funnel.of(rows, rejected)
 
 
 def _told(primary: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[ReasonCount, ...]:

@@ -1,8 +1,6 @@
 """The recipes that ``git10m init`` writes: each loads, and a plan can be made of it, whatever its source is called."""
 
 import re
-import tarfile
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hubserver import HubServer
-from pairs import encode, pair, picture, write_tree
+from pairs import encode, pair, picture, write_image_folder, write_tar, write_tree
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
@@ -123,16 +121,8 @@ def test_what_is_not_clear_is_asked_for(tmp_path: Path) -> None:
 def test_webdataset_and_image_folder(tmp_path: Path) -> None:
     (tmp_path / "tars").mkdir()
     (tmp_path / "folder").mkdir()
-    lines = ["file_name,description"]
-    with tarfile.open(tmp_path / "tars" / "0.tar", "w") as tar:
-        for seed, row in enumerate(ROWS):
-            for name, data in ((f"{seed}.jpg", row["image"]), (f"{seed}.txt", row["caption"].encode())):
-                member = tarfile.TarInfo(name)
-                member.size = len(data)
-                tar.addfile(member, BytesIO(data))
-            (tmp_path / "folder" / f"{seed}.jpg").write_bytes(row["image"])
-            lines.append(f"{seed}.jpg,{row['caption']}")
-    (tmp_path / "folder" / "metadata.csv").write_text("\n".join(lines) + "\n")
+    write_tar(tmp_path / "tars" / "0.tar", ROWS)
+    write_image_folder(tmp_path / "folder", ROWS, {"description": "caption"})
     for name, caption in (("tars", None), ("folder", "description")):
         init(tmp_path / name, "-o", tmp_path / f"{name}.yaml")
         assert written(tmp_path / f"{name}.yaml").source.columns.caption == caption

@@ -3,15 +3,13 @@
 import os
 import subprocess
 import sys
-import tarfile
-from io import BytesIO
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hubserver import HubServer
-from pairs import pair, write_tree
+from pairs import pair, write_image_folder, write_tar, write_tree
 from s3server import S3Server
 
 from tasks.source.listing import list_shards
@@ -84,17 +82,9 @@ def test_a_column_for_the_image_that_is_not_found_is_a_problem_and_no_end(table:
 def test_webdataset_and_image_folder(tmp_path: Path) -> None:
     (tmp_path / "tars").mkdir()
     (tmp_path / "folder").mkdir()
-    lines = ["file_name,caption,img_quality_score"]
-    with tarfile.open(tmp_path / "tars" / "0.tar", "w") as tar:
-        for seed in range(6):
-            row = pair(seed)
-            for name, data in ((f"{seed}.jpg", row["image"]), (f"{seed}.txt", row["caption"].encode())):
-                member = tarfile.TarInfo(name)
-                member.size = len(data)
-                tar.addfile(member, BytesIO(data))
-            (tmp_path / "folder" / f"{seed}.jpg").write_bytes(row["image"])
-            lines.append(f"{seed}.jpg,{row['caption']},{row['img_quality_score']}")
-    (tmp_path / "folder" / "metadata.csv").write_text("\n".join(lines) + "\n")
+    rows = [pair(seed) for seed in range(6)]
+    write_tar(tmp_path / "tars" / "0.tar", rows)
+    write_image_folder(tmp_path / "folder", rows, {"caption": "caption", "img_quality_score": "img_quality_score"})
     for told in (inspect(tmp_path / "tars"), inspect(tmp_path / "folder")):
         assert "rows          6; looked at 6 in 1 of 1 shards" in told
         assert "JPEG, " in told

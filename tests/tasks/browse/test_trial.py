@@ -99,9 +99,9 @@ def test_the_funnel_is_that_of_the_verdicts(
 
 
 def _assert_figures(trial: Trial, outcome: Outcome, scan: ScanReport, kept: Any) -> None:
-    signals = load_signals(scan, [figure.signal for figure in trial.figures] + ["longitude", "latitude"])
+    signals = load_signals(scan, [figure.control.signal for figure in trial.figures] + ["longitude", "latitude"])
     for figure, counts in zip(trial.figures, outcome.figures, strict=True):
-        values = signals[figure.signal].to_numpy().astype(np.float64)
+        values = signals[figure.control.signal].to_numpy().astype(np.float64)
         among = np.clip(values[kept & np.isfinite(values)], figure.edges[0], figure.edges[-1])
         assert counts.tolist() == np.histogram(among, figure.edges)[0].tolist()
         assert figure.missing == int((~np.isfinite(values)).sum())
