@@ -13,12 +13,13 @@ class Stage(StrEnum):
     CAPTION = "caption length"
     PLACE = "place and resolution"
     PICTURE = "picture"
+    ALIGNMENT = "alignment"
     LISTS = "lists"
     SPLITS = "splits"
     SAMPLING = "sampling"
 
 
-OPTIONAL = frozenset({Stage.PICTURE, Stage.LISTS, Stage.SPLITS, Stage.SAMPLING})
+OPTIONAL = frozenset({Stage.PICTURE, Stage.ALIGNMENT, Stage.LISTS, Stage.SPLITS, Stage.SAMPLING})
 """Stages that most subsets do without."""
 
 
@@ -52,6 +53,7 @@ class Reason(StrEnum):
     DUPLICATE_BYTES = "duplicate_bytes"
     DUPLICATE_PIXELS = "duplicate_pixels"
     DUPLICATE_NEAR = "duplicate_near"
+    DUPLICATE_SEMANTIC = "duplicate_semantic"
     DUPLICATE_TILE = "duplicate_tile"
     NESTED_TILE = "nested_tile"
     DUPLICATE_CAPTION = "duplicate_caption"
@@ -71,6 +73,8 @@ class Reason(StrEnum):
     NODATA_FRACTION_OUTSIDE = "nodata_fraction_outside"
     SHARPNESS_OUTSIDE = "sharpness_outside"
     STRUCTURE_OUTSIDE = "structure_outside"
+    SIMILARITY_OUTSIDE = "similarity_outside"
+    PROMPT_MARGIN_OUTSIDE = "prompt_margin_outside"
     NOT_INCLUDED = "not_included"
     EXCLUDED = "excluded"
     SPLIT_STRADDLED = "split_straddled"
@@ -199,6 +203,12 @@ _FACTS: dict[Reason, _Facts] = {
         "duplicate_distance",
         settings=("deduplication.near",),
     ),
+    Reason.DUPLICATE_SEMANTIC: _Facts(
+        Stage.DEDUPLICATION,
+        "The picture shows the same as that of a kept row, to an image-text model.",
+        "duplicate_similarity",
+        settings=("deduplication.semantic",),
+    ),
     Reason.DUPLICATE_TILE: _Facts(
         Stage.DEDUPLICATION, "A kept row has the same tile.", "z", settings=("deduplication.same_tile",)
     ),
@@ -266,6 +276,18 @@ _FACTS: dict[Reason, _Facts] = {
             "structure": "What is to be seen is spread over too little or too much.",
         }.items()
     },
+    Reason.SIMILARITY_OUTSIDE: _Facts(
+        Stage.ALIGNMENT,
+        "The similarity of picture and caption is outside the range, or absent.",
+        "similarity",
+        settings=("subsets[].similarity",),
+    ),
+    Reason.PROMPT_MARGIN_OUTSIDE: _Facts(
+        Stage.ALIGNMENT,
+        "The picture is too little like one of remote sensing, or too much.",
+        "prompt_margin",
+        settings=("subsets[].prompt_margin",),
+    ),
     Reason.NOT_INCLUDED: _Facts(
         Stage.LISTS, "The row is not in the list of rows to include.", settings=("subsets[].include",)
     ),

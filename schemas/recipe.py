@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from upath import UPath
 
 from schemas.base import Location, Model
+from schemas.scorer import Scorer
 from schemas.source import WHEREABOUTS, Source, with_kind
 from schemas.subset import RowList, Seed, Subset
 from schemas.thresholds import Action, ScoreRange, ZoomRange
@@ -124,6 +125,19 @@ class NearDuplicates(Model):
     )
 
 
+class SemanticDuplicates(Model):
+    """When two pictures show the same to an image-text model, however they look: SemDeDup's rule.
+
+    Pictures are clustered, and only those of one cluster are compared (Abbas et al. 2023, arXiv:2303.09540).
+    """
+
+    min_cosine: float = Field(0.95, ge=0.5, le=1, description="Least cosine of two pictures' vectors [0.5..1].")
+    scorer: str | None = Field(None, description="Name of the scorer whose vectors are compared; null: the first.")
+    clusters: int | None = Field(
+        None, ge=1, le=1_000_000, description="Clusters of pictures; null: one for each 1,000 pictures."
+    )
+
+
 Priority = Literal["preferred", "quality", "caption_words", "sharpness", "image_bytes", "ground_resolution"]
 """What makes one of several duplicates the better one."""
 
@@ -144,6 +158,9 @@ class Deduplication(Model):
     )
     near: NearDuplicates | None = Field(
         default_factory=NearDuplicates, description="Pictures that were saved again, or changed a little; null: off."
+    )
+    semantic: SemanticDuplicates | None = Field(
+        None, description="Pictures that show the same, by the vectors of one of the recipe's scorers; null: off."
     )
     same_tile: bool = Field(False, description="Rows of the same tile (z, x, y) are duplicates.")
     nested_tiles: Literal["finest", "coarsest"] | None = Field(
@@ -259,6 +276,10 @@ class Recipe(Model):
     source: Source = Field(description="Where the pairs come from.")
     scan: ScanSettings = Field(default_factory=ScanSettings, description="How images are measured.")
     validation: Validation = Field(default_factory=Validation, description="What a row must be.")
+    scorers: list[Scorer] = Field(
+        default_factory=list,
+        description="Image-text models that score each pair; install git10m[clip]. Empty: none is asked.",
+    )
     deduplication: Deduplication = Field(default_factory=Deduplication, description="What counts as the same.")
     subsets: list[Subset] = Field(min_length=1, description="The curated outputs.")
     output: Output = Field(description="Where the subsets go.")
@@ -285,6 +306,26 @@ class Recipe(Model):
         return self
 
     @model_validator(mode="after")
+    def _scored(self) -> Self:
+        names = [scorer.name for scorer in self.scorers]
+        if repeated := [name for name, times in Counter(names).items() if times > 1]:
+            raise ValueError(f"scorers: every name must be used once; repeated: {', '.join(repeated)}")
+        if names and not self.scan.images:
+            raise ValueError("scorers: needs scan.images: true, found false")
+        semantic = self.deduplication.semantic
+        asked: list[tuple[str, list[str]]] = []
+        if semantic is not None:
+            asked.append(("deduplication.semantic.scorer", [] if semantic.scorer is None else [semantic.scorer]))
+        for number, subset in enumerate(self.subsets):
+            asked += [(f"subsets.{number}.{key}.scorers", scorers) for key, scorers in subset.scored().items()]
+        for key, wanted in asked:
+            if not names:
+                raise ValueError(f"{key}: no scorer is there to ask; expected one in scorers")
+            if unknown := [name for name in wanted if name not in names]:
+                raise ValueError(f"{key}: found {', '.join(unknown)}; expected names of scorers: {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
     def _made_of_others(self) -> Self:
         made = [_absolute(self.output.dir / subset.name) for subset in self.subsets]
         for number, subset in enumerate(self.subsets):
@@ -307,6 +348,14 @@ class Recipe(Model):
         """What the run makes of what, as in ``demo → clean, high-quality``."""
         return f"{self.source.name} → {', '.join(subset.name for subset in self.subsets)}"
 
+    def asked(self, subset: Subset) -> list[Scorer]:
+        """Return the scorers that have a say in ``subset``, in the recipe's order."""
+        semantic = self.deduplication.semantic
+        names = {name for wanted in subset.scored().values() for name in wanted or [one.name for one in self.scorers]}
+        if semantic is not None:
+            names.add(semantic.scorer or self.scorers[0].name)
+        return [scorer for scorer in self.scorers if scorer.name in names]
+
     def essence(self, subset: Subset) -> dict[str, Any]:
         """Return all of the recipe that can change a byte of ``subset``: no path, no other subset, no engine.
 
@@ -322,6 +371,10 @@ class Recipe(Model):
                 "engine": True,
             },
         )
+        data["scorers"] = [
+            scorer.model_dump(mode="json", exclude={"model", "revision", "sha256", "batch_size"}) | scorer.weights()
+            for scorer in self.asked(subset)
+        ]
         files = {"path"}  # their content counts, by its SHA-256
         data["subsets"] = [subset.model_dump(mode="json", exclude={"area": files, "include": files, "exclude": files})]
         return data

@@ -1,6 +1,6 @@
 """One curated output: which rows, in which splits."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -10,6 +10,7 @@ from schemas.thresholds import (
     NamedFile,
     QualityThreshold,
     ResolutionRange,
+    ScorerRange,
     SignalRange,
     SignalRanges,
     WordRange,
@@ -26,9 +27,14 @@ SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$"),
 
 Signal = Literal[
     "img_quality_score", "caption_words", "resolution_m", "ground_resolution_m", "byte_length", "width", "height",
-    "luma_mean", "luma_std", "nodata_fraction", "sharpness", "structure",
+    "luma_mean", "luma_std", "nodata_fraction", "sharpness", "structure", "similarity", "prompt_margin",
 ]  # fmt: skip
 """A number that is known of each row."""
+
+ScoredSignal = Literal["similarity", "prompt_margin"]
+"""A number that an image-text model tells of each row."""
+
+SCORED: tuple[ScoredSignal, ...] = get_args(ScoredSignal)
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -151,6 +157,13 @@ class Subset(Model):
         None, description="A GeoJSON file of polygons, in one of which the tile's centre must lie; null: anywhere."
     )
     signals: SignalRanges = Field(default_factory=SignalRanges, description="Thresholds on what was measured.")
+    similarity: ScorerRange = Field(
+        default_factory=ScorerRange, description="Cosine of picture and caption, by the recipe's scorers [-1..1]."
+    )
+    prompt_margin: ScorerRange = Field(
+        default_factory=ScorerRange,
+        description="By how much the picture is more like a prompt of remote sensing than like any other [-2..2].",
+    )
     include: RowList | None = Field(None, description="Only rows that are listed here; null: all.")
     exclude: RowList | None = Field(None, description="No row that is listed here; null: all.")
     top: Top | None = Field(None, description="Only the best of what is left; null: all of it.")
@@ -163,3 +176,12 @@ class Subset(Model):
         if self.top is not None and self.top.signal in SignalRanges.model_fields:
             keys.append("top.signal")
         return keys + (["sampling.max_bytes"] if self.sampling.max_bytes is not None else [])
+
+    def scored(self) -> dict[ScoredSignal, list[str]]:
+        """Return what scorers are asked for by this subset, and the names of those that are; empty names mean all."""
+        wanted: dict[ScoredSignal, list[str]] = {}
+        for signal in SCORED:
+            limits: ScorerRange = getattr(self, signal)
+            if limits != ScorerRange() or (self.top is not None and self.top.signal == signal):
+                wanted[signal] = limits.scorers
+        return wanted

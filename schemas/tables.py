@@ -65,10 +65,41 @@ SIGNALS_COLUMNS = (
 SIGNALS = _schema(SIGNALS_COLUMNS)
 """One row a pair, one Parquet file a shard: every fact a later stage decides by."""
 
-KINSHIPS_VERSION = 1
+VECTORS_VERSION = 1
+"""Raised whenever the same pairs would have other vectors by the same model: a new number embeds every shard again."""
+
+
+def vectors_schema(dimensions: int) -> pa.Schema:
+    """Return the schema of a vectors file, whose vectors have so many ``dimensions``."""
+    vector = pa.list_(pa.float16(), dimensions)
+    return _schema(tuple(c._replace(type=vector) if pa.types.is_list(c.type) else c for c in VECTORS_COLUMNS))
+
+
+VECTORS_COLUMNS = (
+    Column("row", pa.int32(), "Position in the shard.", nullable=False),
+    Column("image", pa.list_(pa.float16()), "Of the picture: as long as the model has dimensions, of length 1."),
+    Column(
+        "text", pa.list_(pa.float16()), "Of the caption; of one scored by sentence the mean of theirs, of length 1."
+    ),
+    Column("similarity", pa.float32(), "Cosine of the two, before they were cut to half precision.", "-1..1"),
+    Column("logit", pa.float32(), "The same as the model has it: scaled, for SigLIP with its bias."),
+    Column("caption_tokens", pa.int32(), "Tokens of the whole caption, the model's own marks included.", "tokens"),
+    Column("truncated", pa.bool_(), "Whether that is more than the model reads."),
+)
+"""One row a pair, one Parquet file a shard and scorer, beside its signals."""
+
+MARGINS_COLUMNS = (
+    Column("row", pa.int32(), "Position in the shard.", nullable=False),
+    Column("prompt_margin", pa.float32(), "Cosine with the nearest prompt of remote sensing, less that of any other."),
+    Column("prompt", pa.dictionary(pa.int16(), pa.string()), "The prompt that the picture is most like."),
+)
+MARGINS = _schema(MARGINS_COLUMNS)
+"""What each picture is like, by a scorer's prompts; of the shards' vectors, so no picture is read again."""
+
+KINSHIPS_VERSION = 2
 """Raised whenever the same signals, pairs and settings would tell otherwise which rows are duplicates of which."""
 
-VERDICTS_VERSION = 1
+VERDICTS_VERSION = 2
 """Raised whenever the same signals, duplicates and recipe would give other verdicts."""
 
 PAIRS_VERSION = 1
@@ -104,6 +135,8 @@ VERDICTS_COLUMNS = (
     Column("reference", TEXT, "The reference picture that the row is a copy of."),
     Column("reference_distance", pa.int8(), "From that picture.", "bits"),
     Column("split", CODE, "The split of a kept row; null when rejected."),
+    Column("similarity", pa.float32(), "Of picture and caption; null where the subset asks no scorer for it."),
+    Column("prompt_margin", pa.float32(), "As of the margins; null where the subset asks no scorer for it."),
 )
 VERDICTS = _schema(VERDICTS_COLUMNS)
 """One row a source row and subset: kept, or every reason why not."""

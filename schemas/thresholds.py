@@ -106,6 +106,16 @@ class SignalRanges(Model):
     )
 
 
+class ScorerRange(SignalRange):
+    """A range of what the recipe's scorers tell; an image-text model is sure of nothing, so look before you cut."""
+
+    scorers: list[str] = Field(
+        default_factory=list,
+        description="Names of the scorers that are asked; of several the mean of their standard scores counts: by how "
+        "many standard deviations of the valid rows' values a row is above their mean. Empty: all of the recipe.",
+    )
+
+
 class WordRange(Range):
     """A range of words, both ends included."""
 
