@@ -78,7 +78,8 @@ def plan_subset(
 def _select(recipe: Recipe, subset: Subset, basis: Basis) -> SelectReport:
     from tasks.select.verdicts import give_verdicts, known_verdicts
 
-    return known_verdicts(recipe, subset, basis.scan, basis.duplicates) or give_verdicts(subset, basis)
+    known = known_verdicts(recipe, subset, basis.scan, basis.duplicates, basis.embedded)
+    return known or give_verdicts(subset, basis)
 
 
 def _compare(
