@@ -35,11 +35,11 @@ def nothing_new(recipe: Recipe) -> CurateReport | None:
         ReferenceReport(name=source.name, scan=known.scan)
         for source, known in zip(recipe.deduplication.references, scans, strict=True)
     )
-    duplicates = known_duplicates(scan.scan, references, recipe.deduplication, recipe.workspace)
-    if duplicates is None:
-        return None
     embedded = known_embeddings(recipe, scan.scan)
     if embedded is None:
+        return None
+    duplicates = known_duplicates(scan.scan, references, recipe.deduplication, recipe.workspace)
+    if duplicates is None:
         return None
     target = data_schema(scan.scan, text=recipe.output.text is not None)
     published: list[tuple[SelectReport, Staging]] = []

@@ -85,7 +85,7 @@ def _scan_reference(recipe: Recipe, number: int) -> ReferenceReport:
 def _publish_all(
     recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport, references: tuple[ReferenceReport, ...]
 ) -> CurateReport:
-    embedded = embed_scanned(recipe, scanned) if recipe.scorers else ()
+    embedded = embed_scanned(recipe, scanned)
     with stage("deduplicate", items=count_searches(recipe.deduplication), done="searches are done") as bar:
         duplicates = deduplicate(scanned, references, recipe.deduplication, recipe.workspace, bar.advance)
         bar.finish(str(duplicates))

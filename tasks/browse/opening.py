@@ -82,8 +82,8 @@ def open_source(recipe: Recipe, subset: str | None) -> Opened:
                 f"{one.key}: nothing of it is scanned in {recipe.workspace}; run git10m curate before"
             )
     references = tuple(ReferenceReport(name=other.key, scan=other.scan) for other in others)
-    duplicates = find_duplicates(known.scan, references, recipe.deduplication, recipe.workspace)
     embedded = known_embeddings(recipe, known.scan) or ()
+    duplicates = find_duplicates(known.scan, references, recipe.deduplication, recipe.workspace)
     shards = tuple(readable_shards(known.shards, known.scan))
     here = np.array([lies_here(shard) for shard in shards], np.bool_)
     at_hand = np.repeat(here, [shard.rows for shard in known.scan.shards])
