@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 _FAILED, _MISUSED = 1, 2
-_GO_ON = [["curate"], ["materialize"], ["publish"], ["demo"]]  # commands that keep what was finished
+_GO_ON = [["curate"], ["embed"], ["materialize"], ["publish"], ["demo"]]  # commands that keep what was finished
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)]
 Settings = Annotated[
@@ -120,6 +120,31 @@ def plan(
             _fail(f"{recipe}: would fail: {len(told.problems)} problem(s)", _FAILED)
 
     _run(tell)
+
+
+@app.command()
+def embed(
+    recipe: RecipeFile,
+    settings: Settings = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Embed the pairs of a RECIPE's source by its scorers: vectors, and how well picture and caption belong together.
+
+    As curate does where the recipe has scorers; needs the extra [cyan]clip[/]. Exit status: 0 done, 1 the run failed,
+    2 the recipe or the usage is wrong.
+    """
+    from flows.recipes import RecipeError, load_recipe
+
+    try:
+        loaded = load_recipe(recipe, settings or ())
+    except RecipeError as error:
+        _fail(str(error), _MISUSED)
+    _set_up_prefect(verbose)
+    from flows.console import run_embed
+
+    _run(lambda: run_embed(loaded, quiet=quiet, as_json=as_json))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from flows.as_json import as_json as json_of
 from flows.funnel import funnel_table
 from flows.progress import console
 from flows.terminal import plain, printable
+from schemas.embedding import EmbedReport
 from schemas.materialization import Materialization, Materialized
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport
@@ -44,6 +45,22 @@ def run_curate(recipe: Recipe, *, quiet: bool = False, as_json: bool = False) ->
     return report
 
 
+def run_embed(recipe: Recipe, *, quiet: bool = False, as_json: bool = False) -> tuple[EmbedReport, ...]:
+    """Run the ``embed`` flow and print what each scorer made of the source."""
+    console.quiet = quiet
+    shards_of(recipe)
+    ensure_writable(recipe.workspace)
+    from flows.embed import embed
+
+    _tell_of_server()
+    reports = embed(recipe)
+    if as_json:
+        print(json_of(reports))
+    elif not quiet:
+        out.print(_scorers(reports))
+    return reports
+
+
 def run_materialize(job: Materialization, *, quiet: bool = False, as_json: bool = False) -> Materialized:
     """Run the ``materialize`` flow and print where the subset lies; an index that is none is refused before that."""
     from flows.materialize import materialize
@@ -76,6 +93,21 @@ def print_report(report: CurateReport) -> None:
         else:
             path = plain(str(subset.report or subset.manifest))
             out.print(f"[bold]{subset.select.subset}[/]: {path}", highlight=False, soft_wrap=True)
+
+
+def _scorers(reports: tuple[EmbedReport, ...]) -> Table:
+    table = Table("scorer")
+    for heading in ("rows", "pictures", "captions", "cut short", "dimensions", "vectors"):
+        table.add_column(heading, justify="right")
+    for report in reports:
+        counts = (
+            sum(getattr(shard, name) for shard in report.shards) for name in ("pictures", "captions", "truncated")
+        )
+        size = sum(shard.vectors.stat().st_size for shard in report.shards)
+        table.add_row(
+            report.scorer, f"{report.rows:,}", *map("{:,}".format, counts), f"{report.dimensions:,}", decimal(size)
+        )
+    return table
 
 
 def _subsets(report: CurateReport) -> Table:

@@ -1,4 +1,4 @@
-"""The whole job: source → scan → deduplicate → select → write → manifest → report."""
+"""The whole job: source → scan → embed → deduplicate → select → write → manifest → report."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.states import Completed
 
 from flows.artifacts import announce
+from flows.embed import embed_scanned
 from flows.progress import stage
 from flows.publish import publish_subset, write_subset
 from flows.runner import open_crew, standing_engine, write_engine
@@ -41,6 +42,7 @@ def curate(recipe: Recipe) -> CurateReport:
 
     Raises:
         SourceError: if the source is missing, empty, or not what the recipe says.
+        CheckpointNotFound, ModelUnusable: of a scorer that cannot be had.
         ShardsQuarantined: if shards cannot be read and ``source.on_bad_shard`` is ``fail``; nothing is published.
         DirectoryBusy: if another run is writing to the output.
         OSError: if workspace or output cannot be written.
@@ -83,6 +85,8 @@ def _scan_reference(recipe: Recipe, number: int) -> ReferenceReport:
 def _publish_all(
     recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport, references: tuple[ReferenceReport, ...]
 ) -> CurateReport:
+    if recipe.scorers:
+        embed_scanned(recipe, scanned)
     with stage("deduplicate", items=count_searches(recipe.deduplication), done="searches are done") as bar:
         duplicates = deduplicate(scanned, references, recipe.deduplication, recipe.workspace, bar.advance)
         bar.finish(str(duplicates))

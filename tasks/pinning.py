@@ -6,9 +6,11 @@ from upath import UPath
 
 from schemas.errors import CurationError
 from schemas.recipe import Recipe
+from schemas.scorer import Scorer
 from schemas.source import Source
 from schemas.subset import Subset
 from schemas.thresholds import NamedFile
+from tasks.embed.checkpoint import folder_of, pinned_checkpoint
 from tasks.files import is_local, sha256_of
 from tasks.select.lists import list_file
 from tasks.source.listing import pin
@@ -19,16 +21,24 @@ class FileChanged(CurationError):
 
 
 def pinned(recipe: Recipe) -> Recipe:
-    """Return ``recipe`` with the revisions of its source and reference sets, and the SHA-256 of files that it names.
+    """Return ``recipe`` with the revisions of its source, reference sets and scorers, and the SHA-256 of named files.
 
     Raises:
+        CheckpointNotFound: as :func:`tasks.embed.checkpoint.pinned_checkpoint`.
         SourceError: as :func:`tasks.source.listing.pin`.
         FileChanged: if a named file cannot be read, or has another SHA-256 than the recipe says.
     """
     references = [pin(source) for source in recipe.deduplication.references]
     deduplication = recipe.deduplication.model_copy(update={"references": references})
     subsets = [pinned_subset(subset) for subset in recipe.subsets]
-    return recipe.model_copy(update={"source": pin(recipe.source), "deduplication": deduplication, "subsets": subsets})
+    return recipe.model_copy(
+        update={
+            "source": pin(recipe.source),
+            "scorers": [pinned_checkpoint(scorer) for scorer in recipe.scorers],
+            "deduplication": deduplication,
+            "subsets": subsets,
+        }
+    )
 
 
 def rooted(recipe: Recipe) -> Recipe:
@@ -38,6 +48,7 @@ def rooted(recipe: Recipe) -> Recipe:
     return recipe.model_copy(
         update={
             "source": _rooted_source(recipe.source),
+            "scorers": [_rooted_scorer(scorer) for scorer in recipe.scorers],
             "deduplication": deduplication.model_copy(update={"references": references}),
             "subsets": [_rooted_subset(subset) for subset in recipe.subsets],
             "output": recipe.output.model_copy(update={"dir": _rooted_path(recipe.output.dir)}),
@@ -50,6 +61,11 @@ def _rooted_source(source: Source) -> Source:
     if source.kind == "hub" or "://" in source.path:
         return source
     return source.model_copy(update={"path": str(Path(source.path).expanduser().absolute())})
+
+
+def _rooted_scorer(scorer: Scorer) -> Scorer:
+    folder = folder_of(scorer)
+    return scorer if folder is None else scorer.model_copy(update={"model": str(folder.absolute())})
 
 
 def _rooted_subset(subset: Subset) -> Subset:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 import huggingface_hub as hf  # which loads its parts when they are first asked for: all take a quarter of a second
@@ -58,22 +58,28 @@ def join_url(address: Address) -> str:
     return f"hf://datasets/{address.dataset_id}{revision}" + (f"/{address.path}" if address.path else "")
 
 
-def resolve(dataset_id: str, revision: str | None) -> str:
+RepoType = Literal["dataset", "model"]
+
+_REPO_WORDS: dict[RepoType, str] = {"dataset": "data set", "model": "model"}
+
+
+def resolve(repo_id: str, revision: str | None, repo_type: RepoType = "dataset") -> str:
     """Return the commit, 40 hex digits, that a branch, tag or (abbreviated) commit stands for; None stands for main.
 
     Raises:
-        SourceError: if there is no such data set or revision, it may not be read, or the Hub cannot be reached.
+        SourceError: if there is no such data set, or model, or revision, it may not be read, or the Hub cannot be
+            reached.
     """
     if revision is not None and _COMMIT.fullmatch(revision):
         return revision  # is what it stands for; whether it is there, its listing tells
 
     def ask() -> str:
-        with _told(dataset_id, revision, SourceError):
-            found = hf.HfApi(endpoint=endpoint()).dataset_info(
-                dataset_id, revision=revision, timeout=hf.constants.HF_HUB_DOWNLOAD_TIMEOUT
+        with _told(repo_id, revision, SourceError, repo_type):
+            found = hf.HfApi(endpoint=endpoint()).repo_info(
+                repo_id, revision=revision, repo_type=repo_type, timeout=hf.constants.HF_HUB_DOWNLOAD_TIMEOUT
             )
         if found.sha is None:
-            raise SourceError(f"{dataset_id}: {endpoint()} names no commit; expected a Hub that keeps revisions")
+            raise SourceError(f"{repo_id}: {endpoint()} names no commit; expected a Hub that keeps revisions")
         return found.sha
 
     try:
@@ -148,19 +154,24 @@ def endpoint() -> str:
 
 
 @contextmanager
-def _told(what: str, revision: str | None, kind: type[CurationError]) -> Iterator[None]:
+def _told(
+    what: str, revision: str | None, kind: type[CurationError], repo_type: RepoType = "dataset"
+) -> Iterator[None]:
     """Turn the client's errors into ours: ``kind`` for what stays wrong, PassingFault for what may pass."""
     import httpx2
 
     try:
         yield
     except hf.errors.GatedRepoError as error:
-        page = f"{endpoint()}/datasets/{_dataset_id(what)}"
+        folder = "datasets/" if repo_type == "dataset" else ""
+        page = f"{endpoint()}/{folder}{_dataset_id(what)}"
         raise kind(f"{what}: gated: accept its terms at {page}, {_with_token()}") from error
     except hf.errors.RepositoryNotFoundError as error:
-        raise kind(f"{what}: no such data set, or a private one: check the name, {_with_token()}") from error
+        named = _REPO_WORDS[repo_type]
+        raise kind(f"{what}: no such {named}, or a private one: check the name, {_with_token()}") from error
     except hf.errors.RevisionNotFoundError as error:
-        raise kind(f"{what}: no revision {revision!r}; expected a branch, tag or commit of the data set") from error
+        expected = f"a branch, tag or commit of the {_REPO_WORDS[repo_type]}"
+        raise kind(f"{what}: no revision {revision!r}; expected {expected}") from error
     except hf.errors.RemoteEntryNotFoundError as error:
         raise kind(f"{what}: no such file there") from error
     except hf.errors.HFValidationError as error:

@@ -1,0 +1,60 @@
+"""Embed as Prefect sees it: one task run for a group of shards."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from prefect import task
+from upath import UPath
+
+from schemas.embedding import VectorsReport
+from schemas.recipe import ScanSettings
+from schemas.reports import ShardReport
+from schemas.scorer import Scorer
+from tasks.embed.shard import embed_shard
+from tasks.locks import Claimed
+from tasks.options import STAGE
+from tasks.scan.identity import Columns
+from tasks.source.read import at_hand, let_go
+from tasks.source.shards import Shard
+from tasks.workers import OwnWorkers, Pool
+
+
+class Scanned(NamedTuple):
+    """A shard, and what the scan found in it."""
+
+    shard: Shard
+    report: ShardReport
+
+
+@task(
+    name="embed shards",
+    task_run_name="embed {label} by {scorer.name}",
+    **STAGE,
+)
+def embed_shards(
+    shards: tuple[Scanned, ...],
+    label: str,
+    scorer: Scorer,
+    settings: ScanSettings,
+    columns: Columns,
+    workspace: UPath,
+    pool: Pool,
+    done: Callable[[VectorsReport], None],
+) -> tuple[VectorsReport, ...]:
+    """Embed ``shards`` one after the other in a worker process, which keeps the model; ``done`` hears of each.
+
+    ``label`` is for the task run's name.
+    """
+    reports: dict[int, VectorsReport] = {}
+    for wait in (False, True):  # what another run embeds now comes last, and is done by then
+        for number, (shard, report) in enumerate(shards):
+            if number in reports:
+                continue
+            with suppress(Claimed), at_hand(shard):  # fetched here, while the worker embeds another
+                made = pool.run(embed_shard, shard, report, scorer, settings, columns, workspace, wait=wait)
+                reports[number] = made
+                done(made)
+    if isinstance(pool, OwnWorkers):
+        let_go(one.shard for one in shards)
+    return tuple(reports[number] for number in range(len(shards)))
