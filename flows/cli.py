@@ -317,6 +317,48 @@ def browse(
 
 
 @app.command()
+def retrieve(
+    place: Annotated[
+        str,
+        typer.Argument(metavar="SUBSET_DIR|WORKSPACE|RECIPE", help="What was embedded.", show_default=False),
+    ],
+    texts: Annotated[
+        list[str], typer.Argument(metavar="TEXT...", help="What to look for, in words.", show_default=False)
+    ],
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Pictures for each text.")] = 24,
+    scorer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the recipe's scorers; else the first.", show_default=False)
+    ] = None,
+    page: Annotated[str, typer.Option(metavar="FILE.html", help="Write the contact sheet there.")] = "retrieved.html",
+    as_json: Json = False,
+) -> None:
+    """Find the pictures that are most like a TEXT, as in [cyan]"harbour with many boats"[/], and write a contact sheet.
+
+    Of a subset its own pictures, else all of the source; git10m embed made their vectors. Needs the extra
+    [cyan]clip[/]. Exit status: 0 done, 1 nothing was embedded there, 2 the usage is wrong.
+    """
+    from upath import UPath
+
+    from flows.recipes import RecipeError
+    from flows.retrieve import run_retrieve
+    from tasks.versions import followed
+
+    at, file = UPath(place) if Path(place).is_file() else followed(_folder(place)), UPath(page).expanduser()
+    if file.is_dir():
+        _fail(f"--page: {file} is a folder, expected a file", _MISUSED)
+    if blank := [text for text in texts if not text.strip()]:
+        _fail(f"TEXT: found {blank[0]!r}, expected words", _MISUSED)
+
+    def look() -> None:
+        try:
+            run_retrieve(at, texts, count=count, scorer=scorer, page=file, as_json=as_json)
+        except RecipeError as error:
+            _fail(str(error), _MISUSED)
+
+    _run(look)
+
+
+@app.command()
 def publish(
     subset: SubsetDir,
     hub_id: Annotated[str, typer.Argument(metavar="HUB_ID", help="The data set: owner/name.", show_default=False)],
