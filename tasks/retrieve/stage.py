@@ -39,7 +39,9 @@ class Pictures(NamedTuple):
     images: dict[int, bytes | None]
 
 
-def retrieve(recipe: Recipe, texts: Sequence[str], *, count: int, scorer: str | None, subset: UPath | None) -> Pictures:
+def retrieve(
+    recipe: Recipe, texts: Sequence[str], *, count: int, scorer: str | None, subset: tuple[str, UPath] | None
+) -> Pictures:
     """Return the ``count`` pictures of the source of ``recipe`` that are most like each of ``texts``.
 
     Of pictures whose bytes are equal the first is shown.
@@ -49,7 +51,7 @@ def retrieve(recipe: Recipe, texts: Sequence[str], *, count: int, scorer: str | 
         texts: what to look for.
         count: pictures for each text.
         scorer: name of the recipe's scorer whose vectors are compared; None: the first.
-        subset: a folder whose rows alone are looked at; None: all rows.
+        subset: name and folder of one whose rows alone are looked at; None: all rows.
 
     Raises:
         NotEmbedded: if the recipe has no such scorer, or the source no vectors by it.
@@ -61,7 +63,7 @@ def retrieve(recipe: Recipe, texts: Sequence[str], *, count: int, scorer: str | 
     scan, report = known.scan, _embedded(recipe, chosen, known.scan)
     asked = np.ones(scan.rows, np.bool_)
     if subset is not None:
-        asked = listed_rows(scan, RowList(path=subset), all_there=False)
+        asked = listed_rows(scan, RowList(path=subset[1]), all_there=False)
     pictures = 0
 
     def shards() -> Iterator[tuple[slice, Halves, NDArray[np.bool_]]]:
@@ -94,7 +96,7 @@ def retrieve(recipe: Recipe, texts: Sequence[str], *, count: int, scorer: str | 
         Retrieved(text=text, hits=tuple(map(hit, found.row_id.tolist(), found.cosine.tolist())))
         for text, found in zip(texts, best, strict=True)
     )
-    place = recipe.source.name if subset is None else f"{subset.name} of {recipe.source.name}"
+    place = recipe.source.name if subset is None else f"{subset[0]} of {recipe.source.name}"
     retrieval = Retrieval(place=place, scorer=chosen.name, pictures=pictures, texts=told)
     return Pictures(retrieval, {row: image for row, (image, _) in pairs.items()})
 

@@ -82,6 +82,7 @@ def test_of_a_subset_its_own_pictures_alone(curated: Recipe, tmp_path: Path) -> 
     kept = set(pq.read_table(tmp_path / "subsets" / "few" / "index.parquet")["row_id"].to_pylist())
     answer = found(str(tmp_path / "subsets" / "few"), *COLOURS, "--count", "40")
 
+    assert answer.place == "few of tiny"
     assert answer.pictures == len(kept)
     assert {hit.row_id for one in answer.texts for hit in one.hits} == kept
 
