@@ -3,6 +3,7 @@
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport, DataFile, PublishReport, ReferenceReport, SelectReport, WriteReport
 from tasks.deduplicate.known import known_duplicates
+from tasks.embed.reuse import known_embeddings
 from tasks.locks import DirectoryBusy, exclusive
 from tasks.pinning import pinned
 from tasks.planning.known import look_up
@@ -34,7 +35,10 @@ def nothing_new(recipe: Recipe) -> CurateReport | None:
         ReferenceReport(name=source.name, scan=known.scan)
         for source, known in zip(recipe.deduplication.references, scans, strict=True)
     )
-    duplicates = known_duplicates(scan.scan, references, recipe.deduplication, recipe.workspace)
+    embedded = known_embeddings(recipe, scan.scan)
+    if embedded is None:
+        return None
+    duplicates = known_duplicates(scan.scan, references, recipe.deduplication, recipe.workspace, embedded)
     if duplicates is None:
         return None
     target = data_schema(scan.scan, text=recipe.output.text is not None)

@@ -85,10 +85,10 @@ def _scan_reference(recipe: Recipe, number: int) -> ReferenceReport:
 def _publish_all(
     recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport, references: tuple[ReferenceReport, ...]
 ) -> CurateReport:
-    if recipe.scorers:
-        embed_scanned(recipe, scanned)
+    embedded = embed_scanned(recipe, scanned)
     with stage("deduplicate", items=count_searches(recipe.deduplication), done="searches are done") as bar:
-        duplicates = deduplicate(scanned, references, recipe.deduplication, recipe.workspace, bar.advance)
+        settings = recipe.deduplication
+        duplicates = deduplicate(scanned, references, settings, recipe.workspace, bar.advance, embedded)
         bar.finish(str(duplicates))
     written = []
     basis, target = Basis(recipe, scanned, duplicates), data_schema(scanned, text=recipe.output.text is not None)

@@ -186,6 +186,7 @@ def _tables(scan: ScanReport, duplicates: DeduplicateReport, selected: SelectRep
             for shard, row_id in zip(scan.shards, first, strict=False)  # after the last shard there is one number more
         ],
         "pairs": place(duplicates.path),
+        "semantic": place(duplicates.semantic),
         "contaminated": place(duplicates.contaminated),
         "verdicts": place(selected.verdicts),
     }

@@ -11,6 +11,7 @@ from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
 from schemas.subset import Subset
 from tasks.deduplicate.stage import find_duplicates
+from tasks.embed.reuse import known_embeddings
 from tasks.pinning import pinned
 from tasks.planning.known import lies_here, look_up
 from tasks.published import MANIFEST, RUN, read_manifest, read_run
@@ -79,7 +80,11 @@ def open_source(recipe: Recipe, subset: str | None) -> Opened:
                 f"{one.key}: nothing of it is scanned in {recipe.workspace}; run git10m curate before"
             )
     references = tuple(ReferenceReport(name=other.key, scan=other.scan) for other in others)
-    duplicates = find_duplicates(known.scan, references, recipe.deduplication, recipe.workspace)
+    embedded = known_embeddings(recipe, known.scan)
+    if embedded is None:
+        raise NothingToBrowse(f"scorers: not all is embedded in {recipe.workspace}; run git10m curate before")
+    settings = recipe.deduplication
+    duplicates = find_duplicates(known.scan, references, settings, recipe.workspace, embedded=embedded)
     shards = tuple(readable_shards(known.shards, known.scan))
     here = np.array([lies_here(shard) for shard in shards], np.bool_)
     at_hand = np.repeat(here, [shard.rows for shard in known.scan.shards])

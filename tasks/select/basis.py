@@ -56,8 +56,9 @@ class Basis:
         # Numba takes half a second to import.
         from tasks.deduplicate.kinships import bring_kinships_up_to_date, read_kinships
 
-        recipe, pairs = self.recipe, self.duplicates.path
-        return read_kinships(bring_kinships_up_to_date(self.scan, recipe.deduplication, pairs, recipe.workspace))
+        settings, found = self.recipe.deduplication, self.duplicates
+        files = found.path, found.semantic
+        return read_kinships(bring_kinships_up_to_date(self.scan, settings, *files, self.recipe.workspace))
 
     @cached_property
     def elections(self) -> "KeeperElections":
