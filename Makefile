@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo clip test test-all lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed ## curate real map imagery, from nothing to the report
 	$(BIN)/git10m demo --dir demo
+
+clip: $(VENV)/.clip ## add what image-text models need: PyTorch, gigabytes of it where its build is for a GPU
 
 # A process for each core, up to four: more than that want more memory than they save time.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
@@ -29,6 +31,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 		{ echo "git10m needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
+	touch $@
+
+$(VENV)/.clip: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[clip]'
 	touch $@
 
 clean: ## remove the environment and the demo's output

@@ -44,7 +44,7 @@ def nothing_new(recipe: Recipe) -> CurateReport | None:
     target = data_schema(scan.scan, text=recipe.output.text is not None)
     published: list[tuple[SelectReport, Staging]] = []
     for subset in recipe.subsets:
-        selected = known_verdicts(recipe, subset, scan.scan, duplicates)
+        selected = known_verdicts(recipe, subset, scan.scan, duplicates, embedded)
         if selected is None:
             return None
         staging = Staging(recipe.output.dir, draft_manifest(recipe, subset, scan.scan, duplicates, selected, target))

@@ -60,7 +60,7 @@ def curate(recipe: Recipe) -> CurateReport:
         remember(recipe)
         references = tuple(_scan_reference(recipe, number) for number in range(len(recipe.deduplication.references)))
         while True:
-            _require_rows(recipe, scanned)
+            require_rows(recipe, scanned)
             try:
                 report = _publish_all(recipe, shards, scanned, references)
                 break
@@ -78,7 +78,7 @@ def _scan_reference(recipe: Recipe, number: int) -> ReferenceReport:
     source = recipe.deduplication.references[number]
     recipe = recipe.model_copy(update={"source": source})
     scanned = scan(recipe)
-    _require_rows(recipe, scanned, f"deduplication.references.{number}")
+    require_rows(recipe, scanned, f"deduplication.references.{number}")
     return ReferenceReport(name=source.name, scan=scanned)
 
 
@@ -91,7 +91,8 @@ def _publish_all(
         duplicates = deduplicate(scanned, references, settings, recipe.workspace, bar.advance, embedded)
         bar.finish(str(duplicates))
     written = []
-    basis, target = Basis(recipe, scanned, duplicates), data_schema(scanned, text=recipe.output.text is not None)
+    basis = Basis(recipe, scanned, duplicates, embedded)
+    target = data_schema(scanned, text=recipe.output.text is not None)
     places = (recipe.source.path, recipe.output.dir, recipe.workspace)
     writers = open_crew(write_engine(recipe.engine, recipe.output, recipe.workspace), *places)
     with exclusive(recipe.output.dir, flow_run.get_name() or recipe.title, wait=True) as held, writers as crew:
@@ -102,11 +103,12 @@ def _publish_all(
             written.append(write_subset(recipe, subset, shards, scanned, duplicates, selected, target, crew, held))
         del basis  # a gigabyte of ten million rows
         # Only now, when every row of every subset has been read: before, a shard could still turn out to be changed.
-        published = tuple(publish_subset(recipe, subset, duplicates, held) for subset in written)
+        published = tuple(publish_subset(recipe, subset, duplicates, embedded, held) for subset in written)
     return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=duplicates, subsets=published)
 
 
-def _require_rows(recipe: Recipe, scanned: ScanReport, key: str = "source") -> None:
+def require_rows(recipe: Recipe, scanned: ScanReport, key: str = "source") -> None:
+    """Raise :class:`ShardsQuarantined` or :class:`SourceError` where there is nothing, or not enough, to go on with."""
     if scanned.quarantined and (recipe.source.on_bad_shard == "fail" or scanned.rows == 0):
         lines = [
             f"{len(scanned.quarantined)} of {scanned.listed_shards} shards cannot be read; nothing was published:",

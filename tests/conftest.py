@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import browser as chromium
 import hubserver
 import pytest
 import s3server
+from checkpoints import colour_siglip, random_siglip
 
 os.environ.update({"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"})
 
@@ -19,6 +21,27 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@pytest.fixture(scope="session")
+def clip_extra() -> None:
+    """What image-text models need, by `make clip`: without it a test is skipped, and fails in CI."""
+    lacks = [name for name in ("torch", "transformers", "sentencepiece", "faiss") if find_spec(name) is None]
+    if lacks:
+        told = f"no {lacks[0]} here: make clip"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
+
+
+@pytest.fixture(scope="session")
+def colour_model(clip_extra: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SigLIP that tells :data:`checkpoints.COLOURS` apart, and nothing else."""
+    return colour_siglip(tmp_path_factory.mktemp("colours") / "colours")
+
+
+@pytest.fixture(scope="session")
+def random_model(clip_extra: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SigLIP with random weights."""
+    return random_siglip(tmp_path_factory.mktemp("random") / "random")
 
 
 @pytest.fixture(scope="session")

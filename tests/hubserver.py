@@ -1,4 +1,4 @@
-"""A small Hub on loopback: data sets with commits, tokens and planned faults, for the Hub's real client to talk to.
+"""A small Hub on loopback: data sets and models with commits, tokens and faults, for the Hub's real client.
 
 What is uploaded comes by the protocol of git's large-file storage, which the client speaks where Xet is switched off.
 """
@@ -26,8 +26,10 @@ OWNER = "someone"
 LARGE = (".arrow", ".parquet", ".tar")
 """Files that a Hub keeps in large-file storage: their version is a SHA-256, and they come from another address."""
 
-_API = re.compile(r"/api/datasets/(?P<id>[^/]+/[^/]+)(/(?P<what>revision|tree)/(?P<rev>[^/]+)(/(?P<path>.*))?)?")
-_RESOLVE = re.compile(r"/datasets/(?P<id>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)")
+_API = re.compile(
+    r"/api/(datasets|models)/(?P<id>[^/]+/[^/]+)(/(?P<what>revision|tree)/(?P<rev>[^/]+)(/(?P<path>.*))?)?"
+)
+_RESOLVE = re.compile(r"(/datasets)?/(?P<id>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)")
 _LARGE = re.compile(r"/large/(?P<id>[^/]+/[^/]+)/(?P<rev>[^/]+)/(?P<path>.+)")
 _WRITE = re.compile(r"/api/datasets/(?P<id>[^/]+/[^/]+)/(?P<what>preupload|commit)/(?P<rev>[^/]+)")
 _BATCH = re.compile(r"/datasets/(?P<id>[^/]+/[^/]+)\.git/info/lfs/objects/(?P<what>batch|verify)")

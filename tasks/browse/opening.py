@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
+from schemas.embedding import EmbedReport
 from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
@@ -31,6 +32,7 @@ class Opened(NamedTuple):
     subset: Subset
     scan: ScanReport
     duplicates: DeduplicateReport
+    embedded: tuple[EmbedReport, ...]  # by each scorer, if all shards have vectors
     shards: tuple[Shard, ...]  # that were scanned, in order
     at_hand: NDArray[np.bool_]  # shape (rows,): the row's shard lies on this machine
     unscanned: int  # shards that were never scanned
@@ -80,13 +82,11 @@ def open_source(recipe: Recipe, subset: str | None) -> Opened:
                 f"{one.key}: nothing of it is scanned in {recipe.workspace}; run git10m curate before"
             )
     references = tuple(ReferenceReport(name=other.key, scan=other.scan) for other in others)
-    embedded = known_embeddings(recipe, known.scan)
-    if embedded is None:
-        raise NothingToBrowse(f"scorers: not all is embedded in {recipe.workspace}; run git10m curate before")
+    embedded = known_embeddings(recipe, known.scan) or ()
     settings = recipe.deduplication
     duplicates = find_duplicates(known.scan, references, settings, recipe.workspace, embedded=embedded)
     shards = tuple(readable_shards(known.shards, known.scan))
     here = np.array([lies_here(shard) for shard in shards], np.bool_)
     at_hand = np.repeat(here, [shard.rows for shard in known.scan.shards])
     chosen = recipe.subsets[0 if subset is None else names.index(subset)]
-    return Opened(recipe, chosen, known.scan, duplicates, shards, at_hand, len(known.new))
+    return Opened(recipe, chosen, known.scan, duplicates, embedded, shards, at_hand, len(known.new))

@@ -9,20 +9,15 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from schemas.embedding import EmbedReport
-from schemas.errors import CurationError
 from schemas.recipe import Deduplication, SemanticDuplicates, fingerprint
 from schemas.reports import ScanReport
 from schemas.tables import SEMANTIC_PAIRS, SEMANTIC_VERSION
-from tasks.embed.vectors import Halves, vectors_by_shard
+from tasks.embed.vectors import Halves, NotEmbedded, vectors_by_shard
 from tasks.files import appearing, is_parquet
 from tasks.spill import room
 
 PICTURES_OF_CLUSTER = 1_000
 """Pictures of a cluster, on average, where the recipe does not say how many clusters there are."""
-
-
-class NotEmbedded(CurationError):
-    """Semantic duplicates count, and the vectors that tell them are not there."""
 
 
 def compared_vectors(settings: Deduplication, embedded: Sequence[EmbedReport]) -> EmbedReport | None:

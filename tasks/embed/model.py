@@ -138,8 +138,8 @@ def _loaded(name: str, model: str, revision: str | None, sha256: str | None, bat
     with _silent():
         try:
             processor = transformers.AutoProcessor.from_pretrained(model, revision=revision)
-            weights = transformers.AutoModel.from_pretrained(model, revision=revision)
-        except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+            weights, loaded = transformers.AutoModel.from_pretrained(model, revision=revision, output_loading_info=True)
+        except Exception as error:  # of a damaged file, of the network, of a configuration that is none
             raise ModelUnusable(f"{name}: {model}: {type(error).__name__}: {_first_line(error)}") from error
     lacks = [
         part for part in ("get_image_features", "get_text_features", "logit_scale") if not hasattr(weights, part)
@@ -147,6 +147,9 @@ def _loaded(name: str, model: str, revision: str | None, sha256: str | None, bat
     if lacks:
         told = f"found {type(weights).__name__} with {type(processor).__name__}, which has no {lacks[0]}"
         raise ModelUnusable(f"{name}: {model}: {told}; expected a SigLIP or CLIP with its processor")
+    if lost := sorted({*loaded["missing_keys"], *loaded["mismatched_keys"]}, key=str):
+        told = f"found no weights for {lost[0]}" + (f", and {len(lost) - 1} more" if len(lost) > 1 else "")
+        raise ModelUnusable(f"{name}: {model}: {told}; they would be random numbers")
     return Embedder(name, weights, processor, batch_size)
 
 
