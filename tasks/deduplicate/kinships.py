@@ -51,8 +51,7 @@ class Kinships(NamedTuple):
     row_id: NDArray[np.int64]  # shape (k,), the best row first
     codes: dict[str, NDArray[np.int32]]  # by column, each of shape (k,): -1 for null
     repeated: NDArray[np.bool_]  # shape (k,): an earlier row has the same img_name
-    near: Alike  # numbers of PICTURE: near-duplicates
-    semantic: Alike  # numbers of SEMANTIC: pictures that show the same, to an image-text model
+    alike: dict[str, Alike]  # by column: near-duplicates of PICTURE, semantic ones of SEMANTIC where they count
 
 
 def bring_kinships_up_to_date(
@@ -73,13 +72,12 @@ def bring_kinships_up_to_date(
     found = [None if file is None else sha256_of(file) for file in (pairs, semantic)]
     key = fingerprint([signals, measured, asked, found, KINSHIPS_VERSION])
     path = workspace / "kinships" / f"{key[:32]}.parquet"
-    files = (_pairs_beside(path, PICTURE), _pairs_beside(path, SEMANTIC), path)
-    if all(map(is_parquet, files)):
-        return path
-    table, near, alike = _kinships(scan, settings, pairs, semantic)
-    for file, content in zip(files, (near, alike, table), strict=True):
-        with appearing(file) as temporary:
-            pq.write_table(content, temporary, compression="zstd")
+    beside = [_pairs_beside(path, name) for name in (PICTURE, *([] if semantic is None else [SEMANTIC]))]
+    if not all(map(is_parquet, (*beside, path))):
+        tables = _kinships(scan, settings, pairs, semantic)
+        for file, table in zip((*beside, path), tables, strict=True):
+            with appearing(file) as temporary:
+                pq.write_table(table, temporary, compression="zstd")
     return path
 
 
@@ -88,28 +86,30 @@ def read_kinships(path: UPath) -> Kinships:
     table = read_parquet(path)
     codes = {name: table[name].to_numpy() for name in table.column_names if name not in ("row_id", _REPEATED)}
     repeated = table[_REPEATED].combine_chunks().to_numpy(zero_copy_only=False)
-    pairs = (read_parquet(_pairs_beside(path, column)).columns for column in (PICTURE, SEMANTIC))
-    near, semantic = (Alike(*(column.to_numpy() for column in columns)) for columns in pairs)
-    return Kinships(table["row_id"].to_numpy(), codes, repeated, near, semantic)
+    pairs = {name: read_parquet(_pairs_beside(path, name)) for name in (PICTURE, SEMANTIC) if name in codes}
+    alike = {name: Alike(*(column.to_numpy() for column in found.columns)) for name, found in pairs.items()}
+    return Kinships(table["row_id"].to_numpy(), codes, repeated, alike)
 
 
-def _pairs_beside(path: UPath, column: str) -> UPath:
-    return path.with_name(f"{path.stem}-{column}.parquet")
+def _pairs_beside(path: UPath, name: str) -> UPath:
+    return path.with_name(f"{path.stem}-{name}.parquet")
 
 
-def _kinships(
-    scan: ScanReport, settings: Deduplication, pairs: UPath | None, semantic: UPath | None
-) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Return the columns of :class:`Kinships` as three tables, the rows first."""
+def _kinships(scan: ScanReport, settings: Deduplication, pairs: UPath | None, semantic: UPath | None) -> list[pa.Table]:
+    """Return the pairs of :class:`Kinships` as a table for each column that has some, and its rows as the last."""
     near = PAIRS.empty_table() if pairs is None else read_parquet(pairs)
-    cosines = SEMANTIC_PAIRS.empty_table() if semantic is None else read_parquet(semantic)
-    signatures, paired = _distinct(near, _SIGNATURES), _distinct(cosines, _ROWS)
+    signatures = _distinct(near, _SIGNATURES)
     shared: dict[str, Sharing] = {
         BYTES: equal_digests(scan),
         PICTURE: rows_that_share(lambda: rows_with(scan, "signature"), scan.rows, also=signatures),
     }
+    alike = [_alike(near, _SIGNATURES, signatures, shared[PICTURE].of_also, "similarity")]
+    del near
     if semantic is not None:
-        shared[SEMANTIC] = _same_picture(scan, shared[BYTES], also=paired)
+        cosines = read_parquet(semantic)
+        rows = _distinct(cosines, _ROWS)
+        shared[SEMANTIC] = _same_picture(scan, shared[BYTES], also=rows)
+        alike.append(_alike(cosines, _ROWS, rows, shared[SEMANTIC].of_also, "cosine"))
     if settings.exact_pixels:
         shared[PIXELS] = rows_that_share(lambda: rows_with(scan, "pixels_xxh3"), scan.rows)
     if settings.same_tile:
@@ -128,16 +128,12 @@ def _kinships(
     repeated[np.searchsorted(row_ids, names.rows)] = _later_ones(names)
     order = best_first(scan, settings, row_ids)
     columns = {"row_id": row_ids[order], _REPEATED: repeated[order]}
-    pairs_of = (
-        _alike(near, _SIGNATURES, signatures, shared[PICTURE].of_also, "similarity"),
-        _alike(cosines, _ROWS, paired, shared[SEMANTIC].of_also if SEMANTIC in shared else _NONE, "cosine"),
-    )
     for name in list(shared):
         sharing = shared.pop(name)
         code = np.full(len(row_ids), -1, np.int32)
         code[np.searchsorted(row_ids, sharing.rows)] = sharing.code
         columns[name] = code[order]
-    return pa.table(columns), *pairs_of
+    return [*alike, pa.table(columns)]
 
 
 _SIGNATURES, _ROWS = ("signature_a", "signature_b"), ("row_a", "row_b")

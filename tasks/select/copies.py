@@ -32,7 +32,8 @@ def find_copies(kinships: Kinships) -> Copies:
         _join(same, known, first[name][code[known]])
     _settle(same)
     near = same.copy()
-    _join(near, first[PICTURE][kinships.near.a], first[PICTURE][kinships.near.b])
+    pairs = kinships.alike[PICTURE]
+    _join(near, first[PICTURE][pairs.a], first[PICTURE][pairs.b])
     _settle(near)
     return Copies(kinships.row_id[order], same, near)
 

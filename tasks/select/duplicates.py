@@ -41,9 +41,9 @@ class KeeperElections:
             groups[Reason.DUPLICATE_CAPTION] = Group(codes[CAPTION], settings.caption_copies)
         nears = {}
         if near:
-            nears[Reason.DUPLICATE_NEAR] = Near(codes[PICTURE], *kinships.near)
-        if SEMANTIC in codes:
-            nears[Reason.DUPLICATE_SEMANTIC] = Near(codes[SEMANTIC], *kinships.semantic)
+            nears[Reason.DUPLICATE_NEAR] = Near(codes[PICTURE], *kinships.alike[PICTURE])
+        if SEMANTIC in kinships.alike:
+            nears[Reason.DUPLICATE_SEMANTIC] = Near(codes[SEMANTIC], *kinships.alike[SEMANTIC])
         nested = _nested(codes[NESTED], codes[AROUND]) if settings.nested_tiles is not None else None
         self._of_groups, self._of_nears = tuple(groups), tuple(nears)
         self._electorate = Electorate(
