@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from schemas.embedding import EmbedReport
-from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import ScanReport
 from schemas.retrieval import Hit, Retrieval, Retrieved
@@ -17,7 +16,7 @@ from schemas.scorer import Scorer
 from schemas.subset import RowList
 from tasks.embed.model import load_embedder
 from tasks.embed.reuse import embed_report, known_vectors
-from tasks.embed.vectors import Halves, vectors_by_shard
+from tasks.embed.vectors import Halves, NotEmbedded, vectors_by_shard
 from tasks.pinning import pinned
 from tasks.planning.known import lies_here, look_up
 from tasks.retrieve.search import Found, best_rows
@@ -26,10 +25,6 @@ from tasks.signals import by_shard, first_row_ids, of_rows, readable_shards
 from tasks.source.pairs import read_pairs
 
 _SPARE = 4  # times as many are found as are shown, for the same picture may be there several times
-
-
-class NotEmbedded(CurationError):
-    """There are no vectors to be compared."""
 
 
 class Pictures(NamedTuple):
