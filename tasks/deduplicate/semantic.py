@@ -38,7 +38,10 @@ def compared_vectors(settings: Deduplication, embedded: Sequence[EmbedReport]) -
 
 
 def vectors_key(report: EmbedReport) -> list[list[str]]:
-    """Return what the vectors of ``report`` are called: by weights, by what the model was shown, and by shard."""
+    """Return what stands for the vectors of ``report``: the weights with what they were shown, and the shard.
+
+    Not the digest, which is also that of the prompts: other prompts would search for the same pairs again.
+    """
     return [[shard.vectors.parent.name, shard.vectors.name] for shard in report.shards]
 
 
@@ -91,13 +94,13 @@ def _distinct(report: EmbedReport, group: NDArray[np.int32]) -> tuple[NDArray[np
     """
     vectors = room((sum(shard.pictures for shard in report.shards), report.dimensions), np.float16)
     rows = np.empty(len(vectors), np.int64)
-    seen = np.zeros(int(group.max(initial=-1)) + 1, np.bool_)
+    seen = np.zeros(int(group.max(initial=-1)) + 2, np.bool_)  # the last place is that of a row without group
     count = 0
     for place, found, present in vectors_by_shard(report, "image"):
         groups = group[place]
         first = np.zeros(len(groups), np.bool_)
         first[np.unique(np.where(present, groups, -1), return_index=True)[1]] = True
-        wanted = np.flatnonzero(present & ((groups < 0) | (first & ~seen[groups])))
+        wanted = np.flatnonzero(present & ((groups < 0) | first) & ~seen[groups])
         seen[groups[present & (groups >= 0)]] = True
         here = slice(count, count + len(wanted))
         rows[here], vectors[here] = place.start + wanted, found[wanted]
