@@ -22,7 +22,6 @@ from tasks.select.basis import Basis
 from tasks.select.verdicts import give_verdicts
 
 ALONE: dict[str, Any] = {"exact_bytes": False, "near": None}
-OFF, NEAR_BY, FAR = 10.0, 5.0, 60.0  # degrees: cosines of 0.985, 0.996 and 0.5
 
 
 def row(seed: int, picture: int | None = None, **changes: Any) -> Row:
