@@ -16,7 +16,7 @@ from upath import UPath
 
 from schemas.recipe import Deduplication, fingerprint
 from schemas.reports import ScanReport
-from schemas.tables import KINSHIPS_VERSION, PAIRS, SEMANTIC_PAIRS
+from schemas.tables import KINSHIPS_VERSION, PAIRS
 from tasks.deduplicate.digests import equal_digests
 from tasks.deduplicate.pictures import rows_with
 from tasks.deduplicate.priority import best_first
