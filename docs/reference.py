@@ -66,6 +66,7 @@ _TABLES = {
         "What the scan measured: a row for each pair, a file for each shard, in its order.",
     ),
     "Pairs": (tables.PAIRS_COLUMNS, "Near-duplicates, as pairs of distinct signatures."),
+    "Semantic": (tables.SEMANTIC_PAIRS_COLUMNS, "Semantic duplicates, as pairs of rows."),
     "Contaminated": (tables.CONTAMINATED_COLUMNS, "Rows that are copies of a reference picture, with the nearest one."),
     "Verdicts": (tables.VERDICTS_COLUMNS, "A row for each row of the source, a file for each subset."),
     "Index": (tables.INDEX_COLUMNS, "`index.parquet` of a subset: the rows that are kept."),

@@ -19,6 +19,7 @@ class VectorsReport(Model):
     truncated: NonNegativeInt = Field(description="Captions that are longer than the model reads.")
     vectors: Location = Field(description="The vectors file in the workspace.")
     margins: Location = Field(description="The file of what each picture is like, in the workspace.")
+    vectors_sha256: str = Field(description="SHA-256 over the vectors and similarities, in hex.")
     digest: str = Field(description="Stands for the numbers in both; the last digits are a machine's own.")
     reused: bool = Field(description="True when an earlier run's vectors were taken.")
 

@@ -42,7 +42,14 @@ def write_vectors(
         files = {name: UPath(path) for name, path in places.items()}
         reports.append(
             VectorsReport(
-                **told, **files, digest=sha256_of(files["vectors"]), captions=0, scored=0, truncated=0, reused=False
+                **told,
+                **files,
+                digest="",
+                vectors_sha256=sha256_of(files["vectors"]),
+                captions=0,
+                scored=0,
+                truncated=0,
+                reused=False,
             )
         )
     return EmbedReport(scorer=scorer, dimensions=dimensions, shards=tuple(reports))

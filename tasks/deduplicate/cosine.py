@@ -16,7 +16,7 @@ from tasks.deduplicate.hamming import TooManyPairs
 from tasks.spill import room
 
 MAX_SEMANTIC_PAIRS = 2**26
-"""Most pairs that are kept: they, and what it takes to sort them, are some 2 GiB."""
+"""Most pairs that are kept: they, and what it takes to sort them, are some 3 GiB."""
 
 PER_CENTROID = 256
 """Vectors for each centroid that clusters are learned from, at most; more of them change little."""
@@ -79,6 +79,7 @@ def cosine_pairs(vectors: Halves, clusters: int, min_cosine: float) -> CosinePai
                     f"same to the model; raise deduplication.semantic.min_cosine, found {min_cosine:g}"
                 )
     a, b, cosine = (np.concatenate(part) for part in zip(*found, strict=True))
+    del found
     order = np.argsort(a.astype(np.int64) << 32 | b)
     return CosinePairs(a[order], b[order], cosine[order])
 
@@ -120,7 +121,7 @@ def assigned(vectors: Halves, clusters: int) -> Cluster:
 def _lengthened(vectors: Halves) -> NDArray[np.float32]:
     """Return ``vectors`` in single precision, of length 1: in half precision they are a little longer, or shorter."""
     numbers = vectors.astype(np.float32)
-    numbers /= np.linalg.norm(numbers, axis=1, keepdims=True)
+    numbers /= np.sqrt(np.einsum("ij,ij->i", numbers, numbers))[:, None]
     return numbers
 
 

@@ -37,12 +37,9 @@ def compared_vectors(settings: Deduplication, embedded: Sequence[EmbedReport]) -
     return found[0]
 
 
-def vectors_key(report: EmbedReport) -> list[list[str]]:
-    """Return what stands for the vectors of ``report``: the weights with what they were shown, and the shard.
-
-    Not the digest, which is also that of the prompts: other prompts would search for the same pairs again.
-    """
-    return [[shard.vectors.parent.name, shard.vectors.name] for shard in report.shards]
+def vectors_key(report: EmbedReport) -> list[str]:
+    """Return what stands for the vectors of ``report``, whatever its prompts are."""
+    return [shard.vectors_sha256 for shard in report.shards]
 
 
 def semantic_path(scan: ScanReport, report: EmbedReport, semantic: SemanticDuplicates, workspace: UPath) -> UPath:

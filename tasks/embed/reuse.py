@@ -65,6 +65,7 @@ def report_on(shard: ShardReport, vectors: UPath, margins: UPath, *, reused: boo
         rows=metadata.num_rows,
         vectors=vectors,
         margins=margins,
+        vectors_sha256=digests[0],
         digest=fingerprint(digests),
         reused=reused,
         **counts,

@@ -1,0 +1,91 @@
+"""Semantic duplicates: seconds, and which part of all pairs clustering finds, against exact search.
+
+Vectors are drawn as those of a model lie: around the classes of a long-tailed set of classes, on a few strong and many
+faint axes; a tenth of them are another one moved a little, so that their cosine with it is spread from 0.9 to 1. Each
+measurement runs in a fresh process, with FAISS loaded before the clock starts.
+
+    python -m benchmarks.semantic --rows 20000 100000 --dimensions 256
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+LIMITS = (0.9, 0.95, 0.98)
+OF_CLUSTER = (500, 1_000, 2_000)
+
+
+def vectors(rows: int, dimensions: int, seed: int = 0) -> NDArray[np.float16]:
+    """Return vectors of length 1, shape (rows, dimensions)."""
+    rng = np.random.default_rng(seed)
+    spread = 1 / np.sqrt(1 + np.arange(dimensions))
+    classes = max(10, rows // 50)
+    centres = rng.standard_normal((classes, dimensions)) * spread
+    of_class = np.minimum(rng.zipf(1.3, rows) - 1, classes - 1)
+    found = centres[of_class] + 0.45 * rng.standard_normal((rows, dimensions)) * spread
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    copies = rng.choice(rows, rows // 10, replace=False)
+    originals = rng.integers(0, rows, len(copies))
+    away = rng.standard_normal((len(copies), dimensions))
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    found[copies] = found[originals] + rng.uniform(0, 0.45, (len(copies), 1)) * away
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found.astype(np.float16)
+
+
+def measure(rows: int, dimensions: int, of_cluster: int) -> dict[str, float]:
+    """Search once, with so many vectors of a cluster on average; 0: all are in one."""
+    import faiss  # noqa: F401  # loaded before the clock starts
+
+    from tasks.deduplicate.cosine import assigned, cosine_pairs
+
+    made, clusters = vectors(rows, dimensions), -(-rows // of_cluster) if of_cluster else 1
+    begin = time.perf_counter()
+    cluster = assigned(made, clusters)
+    clustered = time.perf_counter() - begin
+    found = cosine_pairs(made, clusters, min(LIMITS))
+    seconds = time.perf_counter() - begin - clustered  # clustering once more within
+    counts = {f"pairs {least:g}": int((found.cosine >= np.float32(least)).sum()) for least in LIMITS}
+    return {"clustered": clustered, "seconds": seconds, "largest": int(np.bincount(cluster).max()), **counts}
+
+
+def _in_a_process(*arguments: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.semantic", "--one", *map(str, arguments)]
+    told: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return told
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[20_000])
+    parser.add_argument("--dimensions", type=int, default=256)
+    parser.add_argument("--one", type=int, nargs=3, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(measure(*asked.one)))
+        return
+    limits = " | ".join(f"pairs from {least:g}" for least in LIMITS)
+    print(f"| vectors | of a cluster | largest | seconds | of them clustering | {limits} |")
+    print("|---" * (5 + len(LIMITS)) + "|")
+    for rows in asked.rows:
+        exact = _in_a_process(rows, asked.dimensions, 0)
+        for of_cluster in (0, *OF_CLUSTER):
+            one = _in_a_process(rows, asked.dimensions, of_cluster) if of_cluster else exact
+            shares = [f"{100 * one[f'pairs {least:g}'] / exact[f'pairs {least:g}']:.1f} %" for least in LIMITS]
+            if not of_cluster:
+                shares = [f"{one[f'pairs {least:g}']:,}" for least in LIMITS]
+            cells = [
+                f"{rows:,}", f"{of_cluster:,}" if of_cluster else "all", f"{one['largest']:,.0f}",
+                f"{one['seconds']:.1f}", f"{one['clustered']:.1f}", *shares,
+            ]  # fmt: skip
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
