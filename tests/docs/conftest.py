@@ -55,4 +55,6 @@ def world(_world: Path, tmp_path: Path) -> Path:
     shutil.copytree(_world, place, symlinks=True)
     (readme,) = (block for block in blocks(ROOT / "README.md") if block.language == "yaml")
     (place / "recipe.yaml").write_text(here(readme.text, place), encoding="utf-8")
+    (scored,) = (block for block in blocks(ROOT / "docs" / "image-text.md") if block.language == "yaml")
+    (place / "scored.yaml").write_text(here(scored.text, place), encoding="utf-8")
     return place
