@@ -1,13 +1,16 @@
 """Subsets chosen by what a scorer tells, from the recipe to the page, with a model that knows colours."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from checkpoints import COLOURS
 from pairs import encode, pair, recipe_for, subset_files, write_tree
 from PIL import Image
+from upath import UPath
 
 from flows.again import nothing_new
 from flows.curate import curate
@@ -115,20 +118,24 @@ def test_a_run_over_vectors_that_are_there_finds_nothing_new_and_a_plan_is_exact
 
 def test_the_same_vectors_give_the_same_bytes(curated: tuple[Recipe, CurateReport], tmp_path: Path) -> None:
     recipe, report = curated
-    elsewhere = recipe.model_copy(
-        update={"output": recipe.output.model_copy(update={"dir": report.subsets[0].directory.__class__(tmp_path)})}
-    )
-    twice = curate(elsewhere)
+    output = recipe.output.model_copy(update={"dir": UPath(tmp_path)})
+    twice = curate(recipe.model_copy(update={"output": output}))
     for one, other in zip(report.subsets, twice.subsets, strict=True):
         assert subset_files(one.directory) == subset_files(other.directory)
 
 
-def test_a_subset_is_sound_and_one_whose_index_breaks_the_limit_is_not(
-    curated: tuple[Recipe, CurateReport],
+def test_a_subset_is_sound_and_one_with_a_row_beyond_the_limit_is_not(
+    curated: tuple[Recipe, CurateReport], tmp_path: Path
 ) -> None:
     _, report = curated
     for subset in report.subsets:
         assert verify(subset.directory).problems == ()
+    copy = UPath(shutil.copytree(report.subsets[0].directory, tmp_path / "aligned"))
+    index = pq.read_table(copy / "index.parquet")
+    scores = pa.array([0.25, *index["similarity"].to_pylist()[1:]], pa.float32())
+    at = index.schema.get_field_index("similarity")
+    pq.write_table(index.set_column(at, index.schema.field(at), scores), copy / "index.parquet")
+    assert "index.parquet: row id 0: expected similarity at least 0.5" in verify(copy).problems
 
 
 def test_explain_tells_similarity_limit_and_scorer(curated: tuple[Recipe, CurateReport]) -> None:
@@ -158,7 +165,7 @@ def test_browsing_has_a_slider_for_what_scorers_tell(curated: tuple[Recipe, Cura
     recipe, report = curated
     opened = open_source(recipe, "all")
     trial = Trial(Basis(opened.recipe, opened.scan, opened.duplicates, opened.embedded), opened.subset)
-    assert {"similarity", "prompt_margin"} <= {control.key for control in trial.controls}
+    assert "similarity" in {control.key for control in trial.controls}
     outcome = trial.outcome({"similarity": Limits(0.5)})
     assert outcome.funnel.kept == report.subsets[0].select.kept
     assert [step.rejected for step in outcome.funnel.told if step.stage.value == "alignment"] == [len(ASTRAY)]
