@@ -105,6 +105,13 @@ def announce_quarantined(source: str, quarantined: Sequence[QuarantinedShard]) -
 
 
 @_view
+def announce_evaluation(tables: str) -> None:
+    """Show what models told of labelled pictures; its figures lie on the disk."""
+    shown = "\n".join(line for line in tables.splitlines() if not line.startswith("!["))
+    create_markdown_artifact(key="evaluation", markdown=shown, description="zero-shot classification")
+
+
+@_view
 def announce_problems(subset: str, report: VerifyReport) -> None:
     """Show what is wrong with a subset."""
     rows = [{"problem": problem} for problem in report.problems]

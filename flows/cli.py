@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 _FAILED, _MISUSED = 1, 2
-_GO_ON = [["curate"], ["embed"], ["materialize"], ["publish"], ["demo"]]  # commands that keep what was finished
+_GO_ON = [["curate"], ["embed"], ["evaluate"], ["materialize"], ["publish"], ["demo"]]  # what is finished is kept
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)]
 Settings = Annotated[
@@ -383,6 +383,43 @@ def publish(
     directory = _folder(subset)
     told = {"quiet": quiet, "as_json": as_json}
     _run(lambda: run_publish(directory, hub_id, public=public, dry_run=dry_run, **told))
+
+
+@app.command()
+def evaluate(
+    evaluation: Annotated[
+        Path,
+        typer.Argument(metavar="EVALUATION", help="Models and labelled pictures, a YAML file.", show_default=False),
+    ],
+    settings: Settings = None,
+    excluded: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude-contaminated",
+            metavar="SUBSET_DIR",
+            help="Also tell the results without copies of this subset's pictures. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Classify labelled pictures by words alone, and print how often each model of an EVALUATION is right.
+
+    Needs the extra [cyan]clip[/]. Exit status: 0 done, 1 the run failed, 2 the file or the usage is wrong.
+    """
+    from flows.recipes import RecipeError, load_evaluation
+
+    folders = [str(_folder(folder)) for folder in excluded or ()]
+    try:
+        loaded = load_evaluation(evaluation, settings or (), folders)
+    except RecipeError as error:
+        _fail(str(error), _MISUSED)
+    _set_up_prefect(verbose)
+    from flows.console import run_evaluate
+
+    _run(lambda: run_evaluate(loaded, quiet=quiet, as_json=as_json))
 
 
 @app.command()

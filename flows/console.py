@@ -1,5 +1,7 @@
 """What a run prints on a terminal when it is done."""
 
+from collections.abc import Sequence
+
 from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 from rich.filesize import decimal
@@ -11,6 +13,7 @@ from flows.funnel import funnel_table
 from flows.progress import console
 from flows.terminal import plain, printable
 from schemas.embedding import EmbedReport
+from schemas.evaluation import Evaluation, EvaluationReport
 from schemas.materialization import Materialization, Materialized
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport
@@ -61,6 +64,29 @@ def run_embed(recipe: Recipe, *, quiet: bool = False, as_json: bool = False) -> 
     return reports
 
 
+def run_evaluate(evaluation: Evaluation, *, quiet: bool = False, as_json: bool = False) -> EvaluationReport:
+    """Run the ``evaluate`` flow and print its tables, and where they lie; what is missing is refused before that."""
+    from flows.evaluate import MARKDOWN, evaluate, recipe_for
+    from tasks.evaluate.table import tables
+
+    console.quiet = quiet
+    for dataset in evaluation.datasets:
+        shards_of(recipe_for(evaluation, dataset.source))
+    for place in (evaluation.workspace, evaluation.output):
+        ensure_writable(place)
+    _tell_of_server()
+    report = evaluate(evaluation)
+    if as_json:
+        print(json_of(report))
+    elif not quiet:
+        for table in tables(report):
+            out.print(_accuracies(table.title, table.lines))
+            if table.note:
+                out.print(plain(table.note), highlight=False)
+        out.print(plain(str(evaluation.output / MARKDOWN)), highlight=False, soft_wrap=True)
+    return report
+
+
 def run_materialize(job: Materialization, *, quiet: bool = False, as_json: bool = False) -> Materialized:
     """Run the ``materialize`` flow and print where the subset lies; an index that is none is refused before that."""
     from flows.materialize import materialize
@@ -74,6 +100,16 @@ def run_materialize(job: Materialization, *, quiet: bool = False, as_json: bool 
     elif not quiet:
         out.print(printable(str(made)), highlight=False, soft_wrap=True, markup=False)
     return made
+
+
+def _accuracies(title: str, lines: Sequence[Sequence[str]]) -> Table:
+    heading, *rest = lines
+    table = Table(plain(heading[0]), title=plain(title), title_justify="left")
+    for name in heading[1:]:
+        table.add_column(plain(name), justify="right", overflow="fold")
+    for line in rest:
+        table.add_row(*map(plain, line))
+    return table
 
 
 def _tell_of_server() -> None:

@@ -60,7 +60,7 @@ def curate(recipe: Recipe) -> CurateReport:
         remember(recipe)
         references = tuple(_scan_reference(recipe, number) for number in range(len(recipe.deduplication.references)))
         while True:
-            _require_rows(recipe, scanned)
+            require_rows(recipe, scanned)
             try:
                 report = _publish_all(recipe, shards, scanned, references)
                 break
@@ -78,7 +78,7 @@ def _scan_reference(recipe: Recipe, number: int) -> ReferenceReport:
     source = recipe.deduplication.references[number]
     recipe = recipe.model_copy(update={"source": source})
     scanned = scan(recipe)
-    _require_rows(recipe, scanned, f"deduplication.references.{number}")
+    require_rows(recipe, scanned, f"deduplication.references.{number}")
     return ReferenceReport(name=source.name, scan=scanned)
 
 
@@ -87,7 +87,8 @@ def _publish_all(
 ) -> CurateReport:
     embedded = embed_scanned(recipe, scanned)
     with stage("deduplicate", items=count_searches(recipe.deduplication), done="searches are done") as bar:
-        duplicates = deduplicate(scanned, references, recipe.deduplication, recipe.workspace, bar.advance)
+        settings = recipe.deduplication
+        duplicates = deduplicate(scanned, references, settings, recipe.workspace, bar.advance, embedded)
         bar.finish(str(duplicates))
     written = []
     basis = Basis(recipe, scanned, duplicates, embedded)
@@ -106,7 +107,8 @@ def _publish_all(
     return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=duplicates, subsets=published)
 
 
-def _require_rows(recipe: Recipe, scanned: ScanReport, key: str = "source") -> None:
+def require_rows(recipe: Recipe, scanned: ScanReport, key: str = "source") -> None:
+    """Raise :class:`ShardsQuarantined` or :class:`SourceError` where there is nothing, or not enough, to go on with."""
     if scanned.quarantined and (recipe.source.on_bad_shard == "fail" or scanned.rows == 0):
         lines = [
             f"{len(scanned.quarantined)} of {scanned.listed_shards} shards cannot be read; nothing was published:",

@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from upath import UPath
 
+from schemas.base import Model
 from schemas.errors import CurationError
+from schemas.evaluation import Evaluation
 from schemas.recipe import Recipe
+
+_M = TypeVar("_M", bound=Model)
 
 
 class RecipeError(CurationError):
@@ -24,6 +29,23 @@ def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: if the file cannot be read or is no valid recipe.
     """
+    return _load(path, settings, Recipe)
+
+
+def load_evaluation(path: Path, settings: Sequence[str] = (), subsets: Sequence[str] = ()) -> Evaluation:
+    """Return the evaluation in the YAML file ``path``, as :func:`load_recipe` does.
+
+    Args:
+        path: the file.
+        settings: as of a recipe.
+        subsets: more folders for its ``exclude_contaminated``.
+    """
+    evaluation = _load(path, settings, Evaluation)
+    folders = [*evaluation.exclude_contaminated, *map(UPath, subsets)]
+    return evaluation.model_copy(update={"exclude_contaminated": folders})
+
+
+def _load(path: Path, settings: Sequence[str], model: type[_M]) -> _M:
     yaml = YAML(typ="safe", pure=True)  # builds plain data only, and refuses a key given twice
     try:
         data = yaml.load(path.read_text(encoding="utf-8"))
@@ -32,11 +54,11 @@ def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     except YAMLError as error:
         raise RecipeError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(data, dict):
-        raise RecipeError(f"{path}: found {type(data).__name__}, expected a mapping of recipe keys")
+        raise RecipeError(f"{path}: found {type(data).__name__}, expected a mapping of keys")
     for setting in settings:
         _put(data, setting, yaml)
     try:
-        return Recipe.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         raise RecipeError("\n".join(f"{path}: {line}" for line in describe(error))) from error
 
@@ -46,7 +68,7 @@ def describe(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False):
         loc = item["loc"]
-        for place in (("source",), ("deduplication", "references", *loc[2:3])):
+        for place in (("source",), ("deduplication", "references", *loc[2:3]), ("datasets", *loc[1:2], "source")):
             if loc[: len(place)] == place:  # behind a source pydantic names its kind, which is no key
                 loc = (*place, *loc[len(place) + 1 :])
         where = ".".join(map(str, loc)) or "recipe"

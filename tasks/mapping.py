@@ -15,6 +15,9 @@ _CAPTIONS = (
 )  # fmt: skip
 """What captions are called elsewhere, likeliest first; `caption`, `text` and `txt` are known without a guess."""
 
+_NO_CAPTIONS = frozenset({"file_name", "label", "cls"})
+"""What names or classes of pictures are called, in image folders and tars of benchmarks."""
+
 _LOOKED_AT = 16  # values of a binary column, of which one is to begin as a picture does
 
 
@@ -43,7 +46,7 @@ def guess_columns(shard: Shard, wanted: Mapping[str, str | None]) -> dict[str, s
             raise
         if IMAGE not in mapping:  # "": a person says that there is none
             mapping[IMAGE] = _picture(shard, schema)
-    taken = {*layout.names(), mapping.get(IMAGE)}
+    taken = {*layout.names(), mapping.get(IMAGE), *_NO_CAPTIONS}
     texts = [field.name for field in schema if field.name not in taken and _is_text(field.type)]
     if layout.caption is None and "caption" not in mapping and texts:
         lower = {name.lower(): name for name in reversed(texts)}

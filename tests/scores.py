@@ -48,7 +48,8 @@ def embedded(
             VectorsReport(
                 shard=shard.shard, rows=shard.rows, pictures=some, captions=some, scored=some, truncated=0,
                 vectors=UPath(vectors), margins=UPath(near),
-                digest=hashlib.sha256(repr((told, like)).encode()).hexdigest(), reused=False,
+                digest=hashlib.sha256(repr(told).encode()).hexdigest(),
+                margins_digest=hashlib.sha256(repr(like).encode()).hexdigest(), reused=False,
             )
         )  # fmt: skip
     return EmbedReport(scorer=scorer, dimensions=DIMENSIONS, shards=tuple(shards))

@@ -171,6 +171,16 @@ def _is_binary(type_: pa.DataType) -> bool:
     return bool(plain or pa.types.is_binary_view(type_) or pa.types.is_fixed_size_binary(type_))
 
 
+def check_column(schema: pa.Schema, fact: str, column: str) -> None:
+    """Raise :class:`ShardUnreadable` if ``schema`` has no such ``column``, or it cannot hold ``fact``."""
+    _check(fact, column, _type_at(schema, fact, column))
+
+
+def text_column(batch: pa.RecordBatch, column: str) -> pa.StringArray:
+    """Return a column as text, numbers as they are written; dots in its name lead through structs."""
+    return _text(_decoded(_column(batch, column)))
+
+
 def images(batch: pa.RecordBatch, layout: Layout) -> pa.BinaryArray | pa.LargeBinaryArray:
     """Return the images of ``batch`` as one binary column, null where a row has none.
 

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from upath import UPath
 from schemas.recipe import Recipe, fingerprint
 from schemas.source import FileSource, HubSource, Source, SourceFormat
 from tasks.files import is_local
+from tasks.source.formats.classfolders import is_image
 from tasks.source.places.fetch import FetchCache
 from tasks.source.places.hub import join_url, resolve, split_url
 from tasks.source.places.trees import MISSING, File, HubTree, Tree, open_tree
@@ -129,9 +130,14 @@ def _recognise(
             candidates.setdefault(form, []).append(file)
     if wanted is not None:
         candidates = {form: found for form, found in candidates.items() if form == wanted}
+    if not candidates and not named and (folders := _class_folders(files, wanted)):
+        return "imagefolder", _of_split(tree, folders, source.split)
     if not candidates:
         shown = ", ".join(sorted(files)[:3])
-        expected = wanted or "a datasets.save_to_disk tree, *.arrow, *.parquet, *.tar, or images with metadata.csv"
+        expected = (
+            wanted
+            or "a datasets.save_to_disk tree, *.arrow, *.parquet, *.tar, or images with metadata.csv or in sub-folders"
+        )
         raise SourceError(f"{tree}: found {len(files)} files ({shown}, ...), expected {expected}")
     if len(candidates) > 1:
         raise SourceError(f"{tree}: found {' and '.join(sorted(candidates))} files; say which in source.format")
@@ -142,6 +148,20 @@ def _recognise(
 def _format_of(path: str) -> SourceFormat | None:
     name = Path(path).name.lower()
     return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+def _class_folders(files: Iterable[str], wanted: SourceFormat | None) -> list[File]:
+    """Return the folders whose sub-folders are classes: those that are called as splits, if all are, else the root.
+
+    Images in no sub-folder are a source only where an image folder is ``wanted``: they may lie beside anything.
+    """
+    images = [path for path in files if is_image(path)]
+    if not images or not (wanted == "imagefolder" or (wanted is None and any("/" in path for path in images))):
+        return []
+    words = {word for aliases in _SPLITS.values() for word in aliases}
+    outermost = {path.partition("/")[0] for path in images}
+    splits = {folder for folder in outermost if folder.lower() in words}
+    return [File(folder, 0, "") for folder in (sorted(splits) if splits == outermost else ["."])]
 
 
 def _of_split(tree: Tree, files: Sequence[File], split: str) -> Sequence[File]:

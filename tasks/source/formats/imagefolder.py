@@ -1,7 +1,8 @@
-"""Image folders: a metadata file beside its images, which it names in its column ``file_name``.
+"""Image folders: images beside a table that names each in its column ``file_name``, as ``datasets`` has it.
 
-The shard is the metadata file: ``metadata.csv``, ``metadata.jsonl`` or ``metadata.parquet``, as ``datasets`` has it.
-A name that leads out of its folder, be it through a link, is an image that is not there: what lies outside is not read.
+The table, and the shard, is a metadata file: ``metadata.csv``, ``metadata.jsonl`` or ``metadata.parquet``; where there
+is none the folder itself, whose sub-folders are the labels of what lies in them. A name that leads out of its folder,
+be it through a link, is an image that is not there: what lies outside is not read.
 """
 
 import errno
@@ -16,7 +17,7 @@ import pyarrow as pa
 import xxhash
 
 from tasks.source.columns import IMAGE, IMAGE_TYPE
-from tasks.source.formats import metadata
+from tasks.source.formats import classfolders, metadata
 from tasks.source.formats.batches import chosen, in_batches
 from tasks.source.formats.damage import damage_told
 from tasks.source.formats.fields import text_array
@@ -27,11 +28,10 @@ _IMAGE = pa.field(IMAGE, IMAGE_TYPE)
 _LARGEST_IMAGE_BYTES = 2**31 - 1
 _PIECE_BYTES = 2**20
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO})
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """Return the columns of the image folder whose metadata file is ``path``: ``image``, then the metadata's own.
+    """Return the columns of the image folder whose table is ``path``: ``image``, then the table's own.
 
     Of ``metadata.jsonl`` every line is read, for a field's type is that of all its values.
 
@@ -39,7 +39,7 @@ def read_schema(path: Path) -> pa.Schema:
         ShardUnreadable: if the file is missing or damaged from its start, or has no column ``file_name``.
         OSError: for a fault of the file system that may pass.
     """
-    schema = metadata.read_schema(path)
+    schema = classfolders.SCHEMA if path.is_dir() else metadata.read_schema(path)
     if schema.names.count(_NAME) != 1:
         found = ", ".join(schema.names) or "none"
         raise ShardUnreadable(f"found the columns {found}; expected one named {_NAME}, with each image's path")
@@ -49,10 +49,10 @@ def read_schema(path: Path) -> pa.Schema:
 
 
 def read_batches(path: Path, columns: Collection[str] | None) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of the image folder whose metadata file is ``path``, in the metadata's order.
+    """Yield the rows of the image folder whose table is ``path``, in the table's order.
 
     Args:
-        path: the metadata file; a CSV file's columns are all text.
+        path: the metadata file, of which a CSV file's columns are all text; or the folder, sorted by name.
         columns: the names of the columns to read, absent ones ignored; None reads all. Without ``image`` no image
             is opened. An image that is not there is null.
 
@@ -62,23 +62,25 @@ def read_batches(path: Path, columns: Collection[str] | None) -> Iterator[pa.Rec
     """
     read_schema(path)
     with_images = columns is None or _IMAGE.name in columns
-    for batch in metadata.read_batches(path, None if columns is None else {*columns, _NAME}):
-        for piece in _with_images(path.parent, batch) if with_images else [batch]:
+    for batch in _table(path, None if columns is None else {*columns, _NAME}):
+        for piece in _with_images(_folder(path), batch) if with_images else [batch]:
             yield piece.select(chosen(piece.schema, columns))
 
 
 def digest(path: Path) -> str:
-    """Return what identifies the shard's content: XXH3-128 over the metadata file and each image, in row order.
+    """Return what identifies the shard's content: XXH3-128 over the table and each image, in row order.
 
     Raises:
-        ShardUnreadable: if the metadata is damaged from its start, or an image may not be read.
+        ShardUnreadable: if the table is damaged from its start, or an image may not be read.
         OSError: for a fault of the file system that may pass.
     """
     state = xxhash.xxh3_128()
-    with damage_told(), path.open("rb") as file:
-        _update(state, file)
+    if not path.is_dir():
+        with damage_told(), path.open("rb") as file:
+            _update(state, file)
     for name in _named(path):
-        with _image(path.parent, name) as file:
+        _update_name(state, path, name)
+        with _image(_folder(path), name) as file:
             state.update(b"missing" if file is None else b"image of %d bytes" % os.fstat(file.fileno()).st_size)
             if file is not None:
                 _update(state, file)
@@ -86,7 +88,7 @@ def digest(path: Path) -> str:
 
 
 def stat_all(path: Path) -> str:
-    """Return what is another string when the metadata file or an image was written since, without reading an image.
+    """Return what is another string when the table or an image was written since, without reading an image.
 
     Raises:
         ShardUnreadable: as :func:`digest`.
@@ -96,9 +98,18 @@ def stat_all(path: Path) -> str:
     with damage_told():
         state.update(_status(path.stat()))
     for name in _named(path):
-        with _image(path.parent, name) as file:
+        _update_name(state, path, name)
+        with _image(_folder(path), name) as file:
             state.update(b"missing" if file is None else _status(os.fstat(file.fileno())))
     return state.hexdigest()
+
+
+def _table(path: Path, columns: Collection[str] | None) -> Iterator[pa.RecordBatch]:
+    return classfolders.read_batches(path, columns) if path.is_dir() else metadata.read_batches(path, columns)
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
 
 
 def _with_images(folder: Path, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -121,7 +132,7 @@ def _named(path: Path) -> Iterator[bytes | None]:
     """Yield the name in each row of ``path`` up to the first that is damaged: the rest is identified by its bytes."""
     read_schema(path)
     try:
-        for batch in metadata.read_batches(path, [_NAME]):
+        for batch in _table(path, [_NAME]):
             yield from _names(batch)
     except ShardUnreadable:
         return
@@ -180,6 +191,11 @@ def _located(folder: Path, name: bytes | None) -> str | None:
 def _update(state: xxhash.xxh3_128, file: BinaryIO) -> None:
     while piece := file.read(_PIECE_BYTES):
         state.update(piece)
+
+
+def _update_name(state: xxhash.xxh3_128, path: Path, name: bytes | None) -> None:
+    if path.is_dir():  # a metadata file's names are in its bytes
+        state.update(b"%d bytes: %s" % (len(name or b""), name or b""))
 
 
 def _status(status: os.stat_result) -> bytes:

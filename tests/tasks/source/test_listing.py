@@ -80,6 +80,30 @@ def test_an_image_folder_is_known_by_its_metadata(tmp_path: Path) -> None:
     assert listed(tmp_path) == [("one/metadata.csv", "imagefolder"), ("two/metadata.jsonl", "imagefolder")]
 
 
+def test_images_in_folders_without_metadata_are_one_shard(tmp_path: Path) -> None:
+    touch(tmp_path, "airport/a.jpg", "test/b.PNG", "readme.txt")
+    assert listed(tmp_path) == [(".", "imagefolder")]
+    with pytest.raises(SourceError, match="no split 'test'; found none"):
+        listed(tmp_path, split="test")
+    assert list_shards(FileSource(path=str(tmp_path), name="tiny"))[0].path == tmp_path
+    touch(tmp_path, "a.parquet")
+    assert listed(tmp_path) == [("a.parquet", "parquet")]
+    assert listed(tmp_path, format="imagefolder") == [(".", "imagefolder")]
+
+
+def test_folders_called_as_splits_hold_the_folders_of_classes(tmp_path: Path) -> None:
+    touch(tmp_path, "train/airport/a.jpg", "Test/airport/b.jpg", "Test/forest/c.jpg")
+    assert listed(tmp_path) == [("train", "imagefolder")]
+    assert listed(tmp_path, split="test") == [("Test", "imagefolder")]
+
+
+def test_images_in_no_folder_are_a_source_where_that_is_asked_for(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    assert listed(tmp_path, format="imagefolder") == [(".", "imagefolder")]
+    with pytest.raises(SourceError, match=r"or images with metadata\.csv or in sub-folders"):
+        listed(tmp_path)
+
+
 def test_a_file_and_a_glob_select_shards(tmp_path: Path) -> None:
     touch(tmp_path, "a-1.parquet", "a-2.parquet", "b-1.parquet", "deep/a-3.parquet", "note.txt")
     assert listed(tmp_path / "b-1.parquet") == [("b-1.parquet", "parquet")]

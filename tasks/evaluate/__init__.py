@@ -1,0 +1,1 @@
+"""Evaluate image-text models: zero-shot classification of labelled pictures."""
