@@ -37,9 +37,9 @@ def compared_vectors(settings: Deduplication, embedded: Sequence[EmbedReport]) -
     return found[0]
 
 
-def vectors_key(report: EmbedReport) -> list[list[str]]:
-    """Return what the vectors of ``report`` are called: by weights, by what the model was shown, and by shard."""
-    return [[shard.vectors.parent.name, shard.vectors.name] for shard in report.shards]
+def vectors_key(report: EmbedReport) -> list[str]:
+    """Return what stands for the numbers of ``report``, shard by shard."""
+    return [shard.digest for shard in report.shards]
 
 
 def semantic_path(scan: ScanReport, report: EmbedReport, semantic: SemanticDuplicates, workspace: UPath) -> UPath:
