@@ -3,6 +3,7 @@
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport, DataFile, PublishReport, ReferenceReport, SelectReport, WriteReport
 from tasks.deduplicate.known import known_duplicates
+from tasks.embed.reuse import known_embeddings
 from tasks.locks import DirectoryBusy, exclusive
 from tasks.pinning import pinned
 from tasks.planning.known import look_up
@@ -34,13 +35,16 @@ def nothing_new(recipe: Recipe) -> CurateReport | None:
         ReferenceReport(name=source.name, scan=known.scan)
         for source, known in zip(recipe.deduplication.references, scans, strict=True)
     )
+    embedded = known_embeddings(recipe, scan.scan)
+    if embedded is None:
+        return None
     duplicates = known_duplicates(scan.scan, references, recipe.deduplication, recipe.workspace)
     if duplicates is None:
         return None
     target = data_schema(scan.scan, text=recipe.output.text is not None)
     published: list[tuple[SelectReport, Staging]] = []
     for subset in recipe.subsets:
-        selected = known_verdicts(recipe, subset, scan.scan, duplicates)
+        selected = known_verdicts(recipe, subset, scan.scan, duplicates, embedded)
         if selected is None:
             return None
         staging = Staging(recipe.output.dir, draft_manifest(recipe, subset, scan.scan, duplicates, selected, target))

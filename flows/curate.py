@@ -85,13 +85,13 @@ def _scan_reference(recipe: Recipe, number: int) -> ReferenceReport:
 def _publish_all(
     recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport, references: tuple[ReferenceReport, ...]
 ) -> CurateReport:
-    if recipe.scorers:
-        embed_scanned(recipe, scanned)
+    embedded = embed_scanned(recipe, scanned)
     with stage("deduplicate", items=count_searches(recipe.deduplication), done="searches are done") as bar:
         duplicates = deduplicate(scanned, references, recipe.deduplication, recipe.workspace, bar.advance)
         bar.finish(str(duplicates))
     written = []
-    basis, target = Basis(recipe, scanned, duplicates), data_schema(scanned, text=recipe.output.text is not None)
+    basis = Basis(recipe, scanned, duplicates, embedded)
+    target = data_schema(scanned, text=recipe.output.text is not None)
     places = (recipe.source.path, recipe.output.dir, recipe.workspace)
     writers = open_crew(write_engine(recipe.engine, recipe.output, recipe.workspace), *places)
     with exclusive(recipe.output.dir, flow_run.get_name() or recipe.title, wait=True) as held, writers as crew:
@@ -102,7 +102,7 @@ def _publish_all(
             written.append(write_subset(recipe, subset, shards, scanned, duplicates, selected, target, crew, held))
         del basis  # a gigabyte of ten million rows
         # Only now, when every row of every subset has been read: before, a shard could still turn out to be changed.
-        published = tuple(publish_subset(recipe, subset, duplicates, held) for subset in written)
+        published = tuple(publish_subset(recipe, subset, duplicates, embedded, held) for subset in written)
     return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=duplicates, subsets=published)
 
 

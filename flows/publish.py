@@ -13,6 +13,7 @@ from flows.again import files_of, left_as_it_is, written
 from flows.events import emit_published
 from flows.progress import stage
 from flows.runner import Crew
+from schemas.embedding import EmbedReport
 from schemas.recipe import Output, Recipe, fingerprint
 from schemas.reports import (
     DataFile,
@@ -142,7 +143,13 @@ def _lay_aside(parts: Sequence[ShardRows], target: DataSchema, folder: UPath, na
         bar.finish(f"laid the rows of {len(parts)} shards aside")
 
 
-def publish_subset(recipe: Recipe, done: WrittenSubset, duplicates: DeduplicateReport, held: Held) -> PublishReport:
+def publish_subset(
+    recipe: Recipe,
+    done: WrittenSubset,
+    duplicates: DeduplicateReport,
+    embedded: Sequence[EmbedReport],
+    held: Held,
+) -> PublishReport:
     """Complete a written subset and make it the latest version."""
     logger = get_run_logger()
     selected, staging, data, making = done
@@ -160,7 +167,7 @@ def publish_subset(recipe: Recipe, done: WrittenSubset, duplicates: DeduplicateR
             "flow_run_name": flow_run.get_name(),
             "recipe": rooted(recipe).model_dump(mode="json"),
             "scan": str(making.scan),
-            "tables": _tables(making.scan, duplicates, selected),
+            "tables": _tables(making.scan, duplicates, embedded, selected),
         }
         with stage(f"publish {selected.subset}") as bar:
             directory = publish(making, data, run)
@@ -173,17 +180,32 @@ def publish_subset(recipe: Recipe, done: WrittenSubset, duplicates: DeduplicateR
     return report
 
 
-def _tables(scan: ScanReport, duplicates: DeduplicateReport, selected: SelectReport) -> dict[str, Any]:
+def _tables(
+    scan: ScanReport, duplicates: DeduplicateReport, embedded: Sequence[EmbedReport], selected: SelectReport
+) -> dict[str, Any]:
     """Return where the tables that a subset was made of lie, for whoever asks them: see docs/questions.md."""
 
     def place(path: UPath | None) -> str | None:
         return None if path is None else str(path.absolute())
 
-    first = accumulate((shard.rows for shard in scan.shards), initial=0)
+    first = list(accumulate((shard.rows for shard in scan.shards), initial=0))
+    scorers = {scorer.name for scorer in selected.scorers}
     return {
         "signals": [
             {"shard": shard.shard, "first_row_id": row_id, "path": place(shard.signals)}
             for shard, row_id in zip(scan.shards, first, strict=False)  # after the last shard there is one number more
+        ],
+        "vectors": [
+            {
+                "scorer": report.scorer,
+                "shard": shard.shard,
+                "first_row_id": row_id,
+                "path": place(shard.vectors),
+                "margins": place(shard.margins),
+            }
+            for report in embedded
+            if report.scorer in scorers
+            for shard, row_id in zip(report.shards, first, strict=False)
         ],
         "pairs": place(duplicates.path),
         "contaminated": place(duplicates.contaminated),

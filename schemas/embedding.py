@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from schemas.base import Location, Model
+from schemas.recipe import fingerprint
 
 
 class VectorsReport(Model):
@@ -18,6 +19,7 @@ class VectorsReport(Model):
     truncated: NonNegativeInt = Field(description="Captions that are longer than the model reads.")
     vectors: Location = Field(description="The vectors file in the workspace.")
     margins: Location = Field(description="The file of what each picture is like, in the workspace.")
+    digest: str = Field(description="Stands for the numbers in both; the last digits are a machine's own.")
     reused: bool = Field(description="True when an earlier run's vectors were taken.")
 
     @model_validator(mode="after")
@@ -32,6 +34,14 @@ class VectorsReport(Model):
         return self
 
 
+class ScorerIdentity(Model):
+    """The numbers that a scorer gave: the same model gives others, in the last digits, on another machine."""
+
+    name: str = Field(description="Of the scorer in the recipe, which says by which weights.")
+    dimensions: PositiveInt = Field(description="Numbers of a vector.")
+    vectors_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 that stands for all its numbers.")
+
+
 class EmbedReport(Model):
     """All shards of a source by one scorer, in source order."""
 
@@ -43,6 +53,12 @@ class EmbedReport(Model):
     def rows(self) -> int:
         """Rows of all shards."""
         return sum(shard.rows for shard in self.shards)
+
+    @property
+    def identity(self) -> ScorerIdentity:
+        """What stands for its numbers, whoever made them."""
+        numbers = fingerprint([shard.digest for shard in self.shards])
+        return ScorerIdentity(name=self.scorer, dimensions=self.dimensions, vectors_sha256=numbers)
 
     @property
     def embedded(self) -> int:

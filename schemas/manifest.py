@@ -5,11 +5,12 @@ from typing import Any, Literal, Self
 from pydantic import Field, NonNegativeInt, model_validator
 
 from schemas.base import Model
+from schemas.embedding import ScorerIdentity
 from schemas.reasons import Reason
 from schemas.recipe import fingerprint
 from schemas.reports import DataFile, Funnel, QuarantinedShard, ReasonCount, Threshold
 
-MANIFEST_VERSION = 4
+MANIFEST_VERSION = 5
 
 
 class ShardIdentity(Model):
@@ -55,7 +56,7 @@ class DataColumns(Model):
 
 
 class Manifest(Model):
-    """``manifest.json`` of a subset. The same source and recipe give the same bytes."""
+    """``manifest.json`` of a subset. The same source, recipe and, if it asks scorers, vectors give the same bytes."""
 
     manifest_version: int = MANIFEST_VERSION
     subset: str
@@ -63,6 +64,7 @@ class Manifest(Model):
     recipe_sha256: str = Field(description="SHA-256 of `recipe` as canonical JSON.")
     mode: Literal["data", "index"] = Field("data", description="`index`: the data files are not here.")
     thresholds: tuple[Threshold, ...] = Field((), description="Thresholds on scores and signals as numbers.")
+    scorers: tuple[ScorerIdentity, ...] = Field((), description="The numbers of the scorers that had a say.")
     source: SourceIdentity
     references: tuple[SourceIdentity, ...] = Field((), description="Sets of pictures no copy of which is kept.")
     funnel: Funnel

@@ -48,6 +48,17 @@ class DuplicatesPlan(Model):
     contaminated_rows: NonNegativeInt | None = Field(description="Such rows so far; null: not searched here.")
 
 
+class ScorerPlan(Model):
+    """What becomes of the vectors of one scorer."""
+
+    name: str = Field(description="Of the scorer.")
+    known_rows: NonNegativeInt = Field(description="Rows of scanned shards whose vectors are there.")
+    new_rows: NonNegativeInt = Field(description="Rows of scanned shards that will be embedded.")
+    new_bytes: NonNegativeInt | None = Field(
+        description="Their vectors, 4 bytes for each dimension; null: how many the model has is not known yet [bytes]."
+    )
+
+
 Place = Literal["new", "unchanged", "kept", "changed", "there", "in the way"]
 
 
@@ -104,6 +115,7 @@ class Plan(Model):
 
     source: SourcePlan
     references: tuple[SourcePlan, ...] = ()
+    scorers: tuple[ScorerPlan, ...] = ()
     duplicates: DuplicatesPlan
     subsets: tuple[SubsetPlan, ...]
     disks: tuple[DiskPlan, ...]
@@ -115,6 +127,7 @@ class Plan(Model):
         """Return in a line each what would be read, what each subset would keep, and what would go wrong."""
         new = f"{self.source.new_shards:,} of {self.source.shards:,} shards, {decimal(self.source.new_bytes)}, to scan"
         lines = [f"{self.source.name}: {new}; near-duplicates {self.duplicates.near}"]
+        lines += [f"{scorer.name}: {scorer.new_rows:,} rows to embed" for scorer in self.scorers if scorer.new_rows]
         about = "about " if self.estimate else ""
         for one in self.subsets:
             kept = one.problem or "not known before something is scanned"

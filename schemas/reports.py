@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 from rich.filesize import decimal
 
 from schemas.base import Location, Model
+from schemas.embedding import ScorerIdentity
 from schemas.reasons import OPTIONAL, Reason, Stage
 from schemas.tables import FACT_COLUMNS
 
@@ -264,6 +265,7 @@ class SelectReport(Model):
     rejected: NonNegativeInt
     kept_image_bytes: NonNegativeInt = Field(description="Bytes of the kept rows' images [bytes].")
     thresholds: tuple[Threshold, ...] = Field((), description="Thresholds on scores and signals as numbers.")
+    scorers: tuple[ScorerIdentity, ...] = Field((), description="The numbers of the scorers that had a say.")
     funnel: Funnel
     reasons: tuple[ReasonCount, ...] = Field(description="Reasons of rejected rows, in stage order.")
     flags: tuple[ReasonCount, ...] = Field(description="Rules that kept rows break, but that only flag.")

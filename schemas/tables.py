@@ -124,6 +124,13 @@ CONTAMINATED_COLUMNS = (
 CONTAMINATED = _schema(CONTAMINATED_COLUMNS)
 """Rows within the distance of a reference picture, each with the nearest one."""
 
+_SCORES = (
+    Column("similarity", pa.float32(), "Of picture and caption; null where the subset asks no scorer for it."),
+    Column("prompt_margin", pa.float32(), "As of the margins; null where the subset asks no scorer for it."),
+)
+SCORES = _schema(_SCORES)
+"""What scorers tell of a row, as a subset asks: of several scorers the mean of their standard scores."""
+
 VERDICTS_COLUMNS = (
     Column("row_id", pa.int64(), "Position among the source's rows.", nullable=False),
     Column("kept", pa.bool_(), "Whether the row is in the subset.", nullable=False),
@@ -135,8 +142,7 @@ VERDICTS_COLUMNS = (
     Column("reference", TEXT, "The reference picture that the row is a copy of."),
     Column("reference_distance", pa.int8(), "From that picture.", "bits"),
     Column("split", CODE, "The split of a kept row; null when rejected."),
-    Column("similarity", pa.float32(), "Of picture and caption; null where the subset asks no scorer for it."),
-    Column("prompt_margin", pa.float32(), "As of the margins; null where the subset asks no scorer for it."),
+    *_SCORES,
 )
 VERDICTS = _schema(VERDICTS_COLUMNS)
 """One row a source row and subset: kept, or every reason why not."""
@@ -162,6 +168,7 @@ INDEX_COLUMNS = (
     Column("file", TEXT, "The data file that holds the row, or will, relative to the subset.", nullable=False),
     Column("file_row", pa.int32(), "Position in that file.", nullable=False),
     Column("flags", CODES, "Codes of the rules broken that only flag.", nullable=False),
+    *_SCORES,
 )
 INDEX = _schema(INDEX_COLUMNS)
 """Kept rows: no image, no caption, so it may be shared under a no-derivatives licence."""

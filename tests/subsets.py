@@ -126,5 +126,7 @@ def columns_of(rows: int = 5000) -> tuple[pa.Table, NDArray[np.bool_]]:
         "z": pa.array(rng.integers(10, 19, rows), pa.int8(), mask=rng.random(rows) < 0.3),
         "img_quality_score": pa.array(score, mask=rng.random(rows) < 0.1),
         "caption_words": pa.array(rng.integers(0, 120, rows), pa.int32()),
+        "similarity": pa.nulls(rows, pa.float32()),
+        "prompt_margin": pa.nulls(rows, pa.float32()),
     }
     return pa.table(made), score >= 4.8

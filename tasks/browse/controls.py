@@ -29,6 +29,8 @@ CONTROLS = (
         Control(f"signals.{name}", name.replace("_", " "), name, Stage.PICTURE)
         for name in SignalRanges.model_fields
     ),
+    Control("similarity", "similarity of picture and caption", "similarity", Stage.ALIGNMENT),
+    Control("prompt_margin", "margin of remote-sensing prompts", "prompt_margin", Stage.ALIGNMENT),
 )  # fmt: skip
 """All of them, in the order in which they reject."""
 

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
+from schemas.embedding import EmbedReport
 from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
 from schemas.subset import Subset
 from tasks.deduplicate.stage import find_duplicates
+from tasks.embed.reuse import known_embeddings
 from tasks.pinning import pinned
 from tasks.planning.known import lies_here, look_up
 from tasks.published import MANIFEST, RUN, read_manifest, read_run
@@ -30,6 +32,7 @@ class Opened(NamedTuple):
     subset: Subset
     scan: ScanReport
     duplicates: DeduplicateReport
+    embedded: tuple[EmbedReport, ...]  # by each scorer, if all shards have vectors
     shards: tuple[Shard, ...]  # that were scanned, in order
     at_hand: NDArray[np.bool_]  # shape (rows,): the row's shard lies on this machine
     unscanned: int  # shards that were never scanned
@@ -79,9 +82,10 @@ def open_source(recipe: Recipe, subset: str | None) -> Opened:
                 f"{one.key}: nothing of it is scanned in {recipe.workspace}; run git10m curate before"
             )
     references = tuple(ReferenceReport(name=other.key, scan=other.scan) for other in others)
+    embedded = known_embeddings(recipe, known.scan) or ()
     duplicates = find_duplicates(known.scan, references, recipe.deduplication, recipe.workspace)
     shards = tuple(readable_shards(known.shards, known.scan))
     here = np.array([lies_here(shard) for shard in shards], np.bool_)
     at_hand = np.repeat(here, [shard.rows for shard in known.scan.shards])
     chosen = recipe.subsets[0 if subset is None else names.index(subset)]
-    return Opened(recipe, chosen, known.scan, duplicates, shards, at_hand, len(known.new))
+    return Opened(recipe, chosen, known.scan, duplicates, embedded, shards, at_hand, len(known.new))

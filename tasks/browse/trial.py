@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from schemas.reasons import REASONS, Stage
 from schemas.reports import Funnel
 from schemas.subset import Subset
-from schemas.tables import SIGNALS
+from schemas.tables import SCORES, SIGNALS
 from schemas.thresholds import Limits
 from tasks.browse._count import Counts, count_rows
 from tasks.browse.controls import CONTROLS, WHOLE, Control, limits_of, stays, without
@@ -31,8 +31,9 @@ _SAMPLED = 200_000
 """Rows that contact sheets are drawn from: so many that some lie beside any threshold."""
 _NEAREST = 48
 _TAIL = 0.001
+_SHOWN = ("quality", "caption_words", "zoom", *SCORES.names)
 
-_FLOAT32 = frozenset(field.name for field in SIGNALS if pa.types.is_float32(field.type))
+_FLOAT32 = frozenset(field.name for field in (*SIGNALS, *SCORES) if pa.types.is_float32(field.type))
 
 End = Literal["low", "high"]
 
@@ -82,6 +83,7 @@ class Trial:
 
         Raises:
             ColumnAbsent: if a threshold needs a column that the source does not have.
+            NotEmbedded: if a scorer is asked of which there are no vectors.
             NoValues: if a threshold is a quantile and no valid row has a value.
             AreaInvalid, ListInvalid: if a file that the subset names is not what it should be.
         """
@@ -90,7 +92,7 @@ class Trial:
         self._lock = threading.Lock()
         self._kinships, self._elections = basis.kinships, basis.elections
         quantiles = quantile_columns(subset)
-        counted = basis.load(quantiles) if quantiles else pa.table({})
+        counted = basis.load(quantiles, subset) if quantiles else pa.table({})
         thresholds = resolve_thresholds(counted, basis.broken.reject == 0, subset)
         self.limits = limits_of(subset, thresholds)
         self._fixed = _by_stage(hold_against_all(without(subset, self.limits), basis).reject)
@@ -99,13 +101,13 @@ class Trial:
         self._values: dict[str, NDArray[Any]] = {}
         self.scales: dict[str, Scale] = {}
         for control in CONTROLS:
-            if control.key not in self.limits or (values := _load(basis, control.signal)) is None:
+            if control.key not in self.limits or (values := _load(basis, subset, control.signal)) is None:
                 continue
             scale = _scale(values, control.signal in WHOLE)
             if scale.low < scale.high or self.limits[control.key] != Limits():  # else no limit parts the rows
                 self._values[control.key], self.scales[control.key] = values, scale
         self.controls = tuple(control for control in CONTROLS if control.key in self._values)
-        shown = [control for control in self.controls if control.key in ("quality", "caption_words", "zoom")]
+        shown = [control for control in self.controls if control.key in _SHOWN]
         self._bars = np.full((len(shown), self.rows), _NO_BAR, np.uint8)
         edges = [self._lay_bars(at, control) for at, control in enumerate(shown)]
         self._cells = _cells(basis)
@@ -209,11 +211,13 @@ def _by_stage(masks: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return stages
 
 
-def _load(basis: Basis, signal: str) -> NDArray[Any] | None:
+def _load(basis: Basis, subset: Subset, signal: str) -> NDArray[Any] | None:
     """Return a signal of all rows, NaN for null: in float32 where that holds each value exactly, in half the memory.
 
-    None: no row has a value.
+    None: no row has a value, or there are no vectors that would tell one.
     """
+    if signal in SCORES.names and len(basis.embedded) < max(len(basis.recipe.scorers), 1):
+        return None
     for dtype in (np.float32, np.float64):
         values = np.empty(basis.scan.rows, dtype)
 
@@ -223,7 +227,7 @@ def _load(basis: Basis, signal: str) -> NDArray[Any] | None:
                 into[place] = given
             return np.array_equal(into[place], given, equal_nan=True), bool(np.isfinite(given).any())
 
-        exact, some = np.array(list(basis.in_pieces([signal], take_in)), np.bool_).reshape(-1, 2).T
+        exact, some = np.array(list(basis.in_pieces([signal], take_in, subset)), np.bool_).reshape(-1, 2).T
         if not some.any():
             return None
         if exact.all():

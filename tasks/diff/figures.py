@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.recipe import ScanSettings
-from schemas.tables import SCAN_VERSION
+from schemas.tables import INDEX_FILE, SCAN_VERSION, SCORES
 from tasks.diff.verdicts import KEPT, Verdicts
 from tasks.files import read_parquet
 from tasks.published import RUN, workspace_of
@@ -40,4 +40,12 @@ def side_of(subset: Verdicts) -> Side | str:
         if len(tables[-1]) != shard.rows:
             return f"{path}: found {len(tables[-1]):,} rows, expected the {shard.rows:,} of {shard.shard}"
     table = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
+    try:
+        kept = read_parquet(subset.directory / INDEX_FILE, ["row_id", *SCORES.names])
+    except (OSError, pa.ArrowException, KeyError) as error:
+        return f"{INDEX_FILE}: cannot be read: {error}"
+    for name in SCORES.names:  # of kept rows alone, which are those that are drawn
+        values = np.full(len(table), np.nan, np.float32)
+        values[kept["row_id"].to_numpy()] = kept[name].to_numpy()
+        table = table.append_column(name, pa.array(values))
     return Side(manifest, table, np.asarray(subset.state == KEPT))

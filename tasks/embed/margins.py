@@ -1,5 +1,7 @@
 """What each picture is like, by some texts: a picture that is none of remote sensing stands out."""
 
+from hashlib import sha256
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,6 +11,7 @@ from upath import UPath
 from schemas.scorer import Scorer
 from schemas.tables import MARGINS
 from tasks.embed.model import Embedder, Vectors
+from tasks.embed.reuse import DIGEST
 from tasks.embed.vectors import Halves, read_vectors
 from tasks.files import appearing
 
@@ -27,8 +30,9 @@ def write_margins(vectors: UPath, path: UPath, scorer: Scorer, embedder: Embedde
         pa.array(margin, mask=absent),
         pa.DictionaryArray.from_arrays(codes, pa.array(prompts)),
     ]
+    schema = MARGINS.with_metadata({DIGEST: sha256(margin[present].tobytes()).hexdigest()})
     with appearing(path) as temporary:
-        pq.write_table(pa.table(columns, schema=MARGINS), temporary, compression="zstd")
+        pq.write_table(pa.table(columns, schema=schema), temporary, compression="zstd")
 
 
 def hold_against_prompts(images: Halves, prompts: Vectors, wanted: int) -> tuple[NDArray[np.float32], NDArray[np.intp]]:

@@ -18,7 +18,7 @@ ABOUT = b"vectors"
 """Key of a vectors file's metadata: what was counted and by what it was made, as JSON."""
 
 DIGEST = b"digest"
-"""Key of a vectors file's metadata: SHA-256, in hex, over what it holds; the last digits are a machine's own."""
+"""Key of the metadata of vectors and margins: SHA-256, in hex, over what they hold; its last digits are a machine's."""
 
 
 def vectors_path(workspace: UPath, scorer: Scorer, settings: ScanSettings, columns: Columns, content: str) -> UPath:
@@ -54,13 +54,20 @@ def recall(shard: ShardReport, vectors: UPath, margins: UPath) -> VectorsReport 
 
 
 def report_on(shard: ShardReport, vectors: UPath, margins: UPath, *, reused: bool) -> VectorsReport:
-    """Return the report on a vectors file: its rows as Parquet has them, against those that were counted."""
+    """Return the report on vectors and margins: rows as Parquet has them, against those that were counted."""
     metadata = read_parquet_metadata(vectors)
     counts = json.loads(metadata.metadata[ABOUT])["counts"]
+    digests = [of.metadata[DIGEST].decode() for of in (metadata, read_parquet_metadata(margins))]
     if metadata.num_rows != shard.rows:
         raise ValueError(f"{vectors}: {metadata.num_rows} rows, of a shard of {shard.rows}")
     return VectorsReport(
-        shard=shard.shard, rows=metadata.num_rows, vectors=vectors, margins=margins, reused=reused, **counts
+        shard=shard.shard,
+        rows=metadata.num_rows,
+        vectors=vectors,
+        margins=margins,
+        digest=fingerprint(digests),
+        reused=reused,
+        **counts,
     )
 
 

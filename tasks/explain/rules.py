@@ -11,8 +11,8 @@ from schemas.manifest import Manifest
 from schemas.reasons import REASONS, Reason, Stage
 from schemas.recipe import Deduplication, ScanSettings, Validation
 from schemas.reports import Threshold
-from schemas.subset import Subset
-from schemas.tables import SIGNALS
+from schemas.subset import SCORED, Subset
+from schemas.tables import SCORES, SIGNALS
 from schemas.thresholds import Action
 from tasks.explain.limits import box_in_words, held_against, range_in_words, validation_limit
 from tasks.select.rules import rules_off, validate
@@ -51,6 +51,7 @@ class Published(NamedTuple):
     kept: bool
     reasons: tuple[Reason, ...]  # of a rejected row
     measured: dict[Reason, float | None]  # beside each of them
+    scores: dict[str, float | None]  # by name in SCORES, as far as they are told
     flags: tuple[Reason, ...]  # of a kept row
     zoom: int | None
     reference_distance: float | None
@@ -61,7 +62,9 @@ class Published(NamedTuple):
         reasons = tuple(map(Reason, () if kept else row["reasons"]))
         measured = dict(zip(reasons, () if kept else row["measured"], strict=True))
         flags = tuple(map(Reason, row["flags"] if kept else ()))
-        return cls(kept, reasons, measured, flags, row["z"], measured.get(Reason.CONTAMINATED))
+        scores = {reason.measured: value for reason, value in measured.items() if reason.measured in SCORES.names}
+        scores |= {name: row[name] for name in SCORES.names if kept}
+        return cls(kept, reasons, measured, scores, flags, row["z"], measured.get(Reason.CONTAMINATED))
 
 
 class Rules(NamedTuple):
@@ -110,7 +113,7 @@ def _judge(
     if signals is None:
         return _Judged(frozenset(published.reasons), frozenset(flagging), published.kept)
     valid = validate(signals, settings.validation)
-    missed = apply_thresholds(signals, settings.subset, _limits(manifest))
+    missed = apply_thresholds(signals, settings.subset, [limit for limit in _limits(manifest) if not _scored(limit)])
     own = {reason for reason in REASONS if _alone(reason)}
     reject, flag = (_reasons(one | other) for one, other in zip(valid, missed, strict=True))
     return _Judged(
@@ -123,7 +126,7 @@ def _judge(
 def _alone(reason: Reason) -> bool:
     """Return whether the rule looks at nothing but one row's signals and the recipe."""
     others = {Reason.IMG_NAME_REPEATED, Reason.AREA_OUTSIDE}
-    apart = {Stage.DEDUPLICATION, Stage.LISTS, Stage.SPLITS, Stage.SAMPLING}
+    apart = {Stage.DEDUPLICATION, Stage.ALIGNMENT, Stage.LISTS, Stage.SPLITS, Stage.SAMPLING}
     return reason not in others and reason.stage not in apart
 
 
@@ -134,6 +137,10 @@ def _reasons(mask: Any) -> set[Reason]:
 def _limits(manifest: Manifest) -> list[Threshold]:
     """Return the thresholds on scores and signals, without what the top turned out to be."""
     return [limit for limit in manifest.thresholds if limit.reason is not Reason.TOP_MISSED]
+
+
+def _scored(limit: Threshold) -> bool:
+    return limit.signal in SCORES.names
 
 
 class _Row(NamedTuple):
@@ -196,26 +203,34 @@ class _Row(NamedTuple):
     def _thresholds(self) -> Iterator[RuleOutcome]:
         """Yield each end of a range on scores and signals: two of them share a reason."""
         for limit in _limits(self.manifest):
-            row = self.signals if self.signals is not None else self._as_measured(limit)
+            row = self.signals if self.signals is not None and not _scored(limit) else self._as_measured(limit)
             missed = limit.reason in self.judged.rejecting and apply_thresholds(row, _PLAIN, [limit]).reject[0]
             said = Outcome.REJECTED if missed else Outcome.PASSED
             yield self._outcome(limit.reason, f"subsets.0.{limit.key}", self._in_words(limit), said)
 
     def _in_words(self, limit: Threshold) -> str:
-        """Return the threshold in words, of those for each zoom level this row's."""
-        if limit.by_zoom is None:
-            return str(limit)
-        level = "none" if self.published.zoom is None else str(self.published.zoom)
-        if level not in limit.by_zoom:
-            return f"{limit.signal}: no value of a valid row at zoom {level}"
-        return str(limit.model_copy(update={"by_zoom": {level: limit.by_zoom[level]}}))
+        """Return the threshold in words, of those for each zoom level this row's; of a score by whom it is told."""
+        told = str(limit)
+        if limit.by_zoom is not None:
+            level = "none" if self.published.zoom is None else str(self.published.zoom)
+            if level not in limit.by_zoom:
+                return f"{limit.signal}: no value of a valid row at zoom {level}"
+            told = str(limit.model_copy(update={"by_zoom": {level: limit.by_zoom[level]}}))
+        return told + self._by_whom(limit.signal)
+
+    def _by_whom(self, signal: str) -> str:
+        """Return which scorers tell ``signal``; nothing of a signal that was measured."""
+        asked = dict(self.settings.subset.scored()).get(signal) if signal in SCORED else None
+        if asked is None:
+            return ""
+        names = [scorer["name"] for scorer in self.manifest.recipe["scorers"] if not asked or scorer["name"] in asked]
+        return f", by {names[0]}" if len(names) == 1 else f", the mean standard score of {' and '.join(names)}"
 
     def _as_measured(self, limit: Threshold) -> pa.Table:
         """Return a row of signals with no more in it than was published."""
         known = {limit.signal: self.published.measured.get(limit.reason), "z": self.published.zoom}
-        return pa.table(
-            {field.name: pa.array([known.get(field.name)]).cast(field.type) for field in SIGNALS if _plain(field.type)}
-        )
+        fields = [field for field in (*SIGNALS, *SCORES) if _plain(field.type)]
+        return pa.table({field.name: pa.array([known.get(field.name)]).cast(field.type) for field in fields})
 
     def _ranges(self) -> Iterator[RuleOutcome]:
         subset = self.settings.subset
@@ -289,10 +304,12 @@ class _Row(NamedTuple):
     def _measured(self, rule: Reason) -> Value:
         """Return what was compared: of the signals where they are there, else as it was published."""
         shown = held_against(rule).shown
-        if not shown and rule.measured in SIGNALS.names:
+        if not shown and rule.measured in (*SIGNALS.names, *SCORES.names):
             shown = (str(rule.measured),)
         if rule is Reason.TOP_MISSED and self.settings.subset.top is not None:
             shown = (self.settings.subset.top.signal,)
+        if shown and shown[0] in SCORES.names:
+            return plain_value(self.published.scores.get(shown[0], self.published.measured.get(rule)))
         if rule.measured in ("duplicate_distance", "reference_distance") and rule in self.judged.rejecting:
             return plain_value(self.published.measured.get(rule))
         if self.signals is None:

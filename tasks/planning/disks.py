@@ -7,7 +7,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from schemas.plan import DiskPlan, SourcePlan, SubsetPlan
+from schemas.plan import DiskPlan, ScorerPlan, SourcePlan, SubsetPlan
 from schemas.recipe import Recipe
 from tasks.files import is_local
 from tasks.planning.known import Known
@@ -19,6 +19,7 @@ def plan_disks(
     recipe: Recipe,
     sources: Sequence[SourcePlan],
     subsets: Sequence[SubsetPlan],
+    scorers: Sequence[ScorerPlan],
     *,
     exact: bool,
     laid_aside: bool,
@@ -29,6 +30,7 @@ def plan_disks(
         recipe: the recipe.
         sources: what is read of its sources.
         subsets: what becomes of its subsets.
+        scorers: what they are to embed.
         exact: whether that is all that a run would know.
         laid_aside: whether rows of the source are copied before they are written in random order.
     """
@@ -38,6 +40,10 @@ def plan_disks(
         needed = sum(outcome.estimated_bytes for outcome in outcomes) if exact else None
         disks.append(_disk(recipe.output.dir, "subsets", needed))
     aside = local_folder(recipe.workspace)
+    new = [scorer.new_bytes for scorer in scorers if scorer.new_rows]
+    if new and is_local(recipe.workspace):
+        known = [size for size in new if size is not None]
+        disks.append(_disk(aside / "vectors", "vectors", sum(known) if len(known) == len(new) else None))
     fetched = max(
         sum(source.fetched_bytes for source in sources), *(outcome.refetched_bytes for outcome in outcomes), 0
     )

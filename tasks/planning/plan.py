@@ -9,11 +9,13 @@ from upath import UPath
 
 from schemas.plan import Plan
 from schemas.recipe import Recipe
+from tasks.embed.reuse import known_embeddings
 from tasks.pinning import pinned
 from tasks.planning.disks import lacks_of_room, plan_disks
 from tasks.planning.duplicates import find
 from tasks.planning.known import Known, describe_source, look_up
 from tasks.planning.subsets import plan_subset
+from tasks.planning.vectors import missing_vectors, plan_scorers
 from tasks.select.basis import Basis
 from tasks.source.preflight import refuse_other_columns
 from tasks.source.read import may_lie_in_place
@@ -43,23 +45,27 @@ def plan_run(recipe: Recipe, *, search: bool = False) -> Plan:
     source, *references = everything
     with TemporaryDirectory(prefix="git10m-") as name:
         folder = UPath(Path(name))
+        scorers = plan_scorers(recipe, source)
         found = find(recipe, source, references, folder, search=search)
         estimate = (
             *(line for one, known in zip(recipes, everything, strict=True) for line in _missing_rows(one, known)),
+            *missing_vectors(scorers),
             *found.left_out,
         )
         elsewhere = recipe.model_copy(update={"workspace": folder})
         target = cache(partial(data_schema, source.scan, text=recipe.output.text is not None))
-        basis = None if found.report is None else Basis(elsewhere, source.scan, found.report)
+        embedded = known_embeddings(recipe, source.scan) or ()
+        basis = None if found.report is None else Basis(elsewhere, source.scan, found.report, embedded)
         subsets = [plan_subset(recipe, subset, source, basis, target, exact=not estimate) for subset in recipe.subsets]
     laid_aside = not all(map(may_lie_in_place, source.shards))
     plans = [subset.plan for subset in subsets]
-    disks = plan_disks(recipe, sources, plans, exact=not estimate, laid_aside=laid_aside)
+    disks = plan_disks(recipe, sources, plans, scorers, exact=not estimate, laid_aside=laid_aside)
     problems += [*found.problems, *(line for subset in subsets for line in subset.problems)]
     problems += lacks_of_room(recipe, everything, disks)
     return Plan(
         source=sources[0],
         references=tuple(sources[1:]),
+        scorers=scorers,
         duplicates=found.plan,
         subsets=tuple(subset.plan for subset in subsets),
         disks=disks,

@@ -13,7 +13,7 @@ from schemas.subset import Subset
 from tasks.files import read_parquet
 from tasks.planning.known import Known, lies_here
 from tasks.published import NotASubset
-from tasks.select.basis import Basis
+from tasks.select.basis import Basis, NotEmbedded
 from tasks.select.thresholds import ColumnAbsent, NoValues
 from tasks.signals import first_row_ids, readable_shards
 from tasks.source.shards import Shard, shard_size
@@ -25,6 +25,10 @@ from tasks.write.staging import Staging
 
 _ROW_OF_TABLES = 100  # of index or rejected, about [bytes]
 _ROW_OF_TAR = 3 * (512 + 256)  # headers of three members, and what fills their last blocks, on average [bytes]
+
+
+_TO_COME = (ColumnAbsent, NoValues, NotEmbedded)
+"""What shards that are not scanned yet, or not embedded, may have."""
 
 
 class Planned(NamedTuple):
@@ -69,7 +73,7 @@ def plan_subset(
             place = _compare(recipe, subset, basis, target(), selected, place)
         plan = SubsetPlan(subset=subset.name, directory=directory, place=place, outcome=outcome)
     except CurationError as error:
-        if exact or not isinstance(error, ColumnAbsent | NoValues):  # which shards to come may have
+        if exact or not isinstance(error, _TO_COME):
             problems.append(str(error))
         plan = SubsetPlan(subset=subset.name, directory=directory, place=place, problem=str(error))
     return Planned(plan, tuple(problems))
@@ -78,7 +82,8 @@ def plan_subset(
 def _select(recipe: Recipe, subset: Subset, basis: Basis) -> SelectReport:
     from tasks.select.verdicts import give_verdicts, known_verdicts
 
-    return known_verdicts(recipe, subset, basis.scan, basis.duplicates) or give_verdicts(subset, basis)
+    known = known_verdicts(recipe, subset, basis.scan, basis.duplicates, basis.embedded)
+    return known or give_verdicts(subset, basis)
 
 
 def _compare(

@@ -12,12 +12,14 @@ from schemas.thresholds import Limits
 from tasks.report.look import COLOURS, drawing, svg
 
 Floats = NDArray[np.float64]
-Measure = Literal["zoom", "score", "words"]
+Measure = Literal["zoom", "score", "words", "similarity", "margin"]
 
 _LABELS: dict[Measure, str] = {
     "zoom": "zoom level, and its nominal metres a pixel",
     "score": "quality score",
     "words": "words in the caption",
+    "similarity": "similarity of picture and caption",
+    "margin": "prompt margin",
 }
 
 _MAX_BARS = 44
@@ -76,7 +78,7 @@ def overlay(a: Floats, b: Floats, *, measure: Measure, limits: tuple[Limits, Lim
 
 def _bars(sets: list[Floats], limits: list[tuple[str, Limits]], measure: Measure) -> tuple[Floats, list[_Line]]:
     """Return the edges of bars for ``sets``, and the lines to draw for ``limits``, each with the name of its colour."""
-    whole = measure != "score"
+    whole = measure in ("zoom", "words")
     ends = [_extent(values, tail=0 if measure == "zoom" else 0.001, whole=whole) for values in sets]
     low, high = min(first for first, _ in ends), max(last for _, last in ends)
     reach = max(high - low, abs(low), abs(high))  # a far limit, "at most a million words", would leave one bar

@@ -3,11 +3,12 @@
 from typing import Any
 
 from schemas.reasons import Reason, Stage
+from schemas.tables import SCORES
 
 Facts = dict[str, Any]
 """A row's :data:`NOTED_SIGNALS` and :data:`NOTED_VERDICTS`, by name."""
 
-NOTED_VERDICTS = ["duplicate_distance", "duplicate_similarity", "reference", "reference_distance"]
+NOTED_VERDICTS = ["duplicate_distance", "duplicate_similarity", "reference", "reference_distance", *SCORES.names]
 """The columns of verdicts that notes are made of."""
 
 NOTED_SIGNALS = sorted(

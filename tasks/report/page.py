@@ -51,7 +51,8 @@ class ReportData:
 
     ``columns`` has one row per source row, in source order: ``longitude``, ``latitude`` (float64 [degrees], null
     without a place), ``z`` (int8, nullable), ``img_quality_score`` (float64, nullable, NaN and infinity allowed),
-    ``caption_words`` (int32) and ``split`` (text, null where the row is not kept). ``kept``, of the same length, marks
+    ``caption_words`` (int32), ``split`` (text, null where the row is not kept), ``similarity`` and ``prompt_margin``
+    (float32, null where the subset asks no scorer). ``kept``, of the same length, marks
     the subset's rows. The manifest may be unsealed and may lack its files.
     """
 

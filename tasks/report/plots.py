@@ -9,8 +9,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from schemas.manifest import Manifest
-from schemas.subset import Subset
-from schemas.thresholds import Limits
+from schemas.reasons import Reason
+from schemas.subset import ScoredSignal, Subset
+from schemas.thresholds import Limits, ScorerRange
 from tasks.report.histograms import Measure, histogram, overlay
 from tasks.report.maps import SPLIT_COLOURS, Box, Counts, Extent, MapColour, extent_of, split_map, tile_counts, tile_map
 
@@ -18,9 +19,19 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-_NAMES: dict[Measure, str] = {"zoom": "zoom level", "score": "finite score", "words": "word count"}
+_NAMES: dict[Measure, str] = {
+    "zoom": "zoom level", "score": "finite score", "words": "word count",
+    "similarity": "similarity", "margin": "prompt margin",
+}  # fmt: skip
 _SIDES: tuple[MapColour, MapColour] = ("a", "b")
-_COLUMNS: dict[Measure, str] = {"zoom": "z", "score": "img_quality_score", "words": "caption_words"}
+_COLUMNS: dict[Measure, str] = {
+    "zoom": "z", "score": "img_quality_score", "words": "caption_words",
+    "similarity": "similarity", "margin": "prompt_margin",
+}  # fmt: skip
+_SCORES: dict[ScoredSignal, tuple[str, Measure]] = {
+    "similarity": ("Similarity of picture and caption", "similarity"),
+    "prompt_margin": ("Margin of remote-sensing prompts", "margin"),
+}
 
 
 class Plot(NamedTuple):
@@ -112,9 +123,13 @@ def _map(name: str, colour: MapColour, cells: Counts, pairs: int, extent: Extent
     return Plot(title, f"{where} of the tile centres of the {name}. {note}", note, Markup(svg))
 
 
-def distributions(manifest: Manifest, columns: pa.Table, kept: Mask) -> tuple[Plot, Plot, Plot]:
-    """Return Figures 4 to 6, each with source and subset on the same axes and the thresholds drawn in."""
-    quantile = _subset(manifest).quality.min_quantile
+def distributions(manifest: Manifest, columns: pa.Table, kept: Mask) -> tuple[Plot, ...]:
+    """Return Figures 4 to 6, each with source and subset on the same axes and the thresholds drawn in.
+
+    Of a subset that asks scorers, what they tell is drawn as well.
+    """
+    subset = _subset(manifest)
+    quantile = subset.quality.min_quantile
     origin = f" (quantile {quantile:g} of the valid scores)" if quantile else ""
 
     def plot(title: str, measure: Measure, origin: str = "") -> Plot:
@@ -134,11 +149,27 @@ def distributions(manifest: Manifest, columns: pa.Table, kept: Mask) -> tuple[Pl
         plot("Figure 4. Resolution levels", "zoom"),
         plot("Figure 5. Quality scores", "score", origin),
         plot("Figure 6. Caption lengths", "words"),
+        *(
+            plot(title, measure, _origin(subset, signal))
+            for signal, (title, measure) in _SCORES.items()
+            if signal in subset.scored()
+        ),
     )
 
 
-def compared(a: Side, b: Side) -> tuple[tuple[Plot, Plot], tuple[Plot, Plot, Plot]]:
-    """Return Figure 3 for A and for B, on one scale and of one extent, and Figures 4 to 6, each with both."""
+def _origin(subset: Subset, signal: ScoredSignal) -> str:
+    """Return of what the limits on scores are quantiles, if they are."""
+    limits: ScorerRange = getattr(subset, signal)
+    quantiles = [f"{part:g}" for part in (limits.min_quantile, limits.max_quantile) if part is not None]
+    return f" (quantile {' and '.join(quantiles)} of the valid rows)" if quantiles else ""
+
+
+def compared(a: Side, b: Side) -> tuple[tuple[Plot, Plot], tuple[Plot, ...]]:
+    """Return Figure 3 for A and for B, on one scale and of one extent, and Figures 4 to 6, each with both.
+
+    What scorers tell is drawn as well where both subsets ask them.
+    """
+    asked = _subset(a.manifest).scored().keys() & _subset(b.manifest).scored().keys()
     longitudes, latitudes = [], []
     for side in (a, b):
         longitude, latitude, placed = _points(side.columns)
@@ -170,6 +201,7 @@ def compared(a: Side, b: Side) -> tuple[tuple[Plot, Plot], tuple[Plot, Plot, Plo
         plot("Figure 4. Resolution levels", "zoom"),
         plot("Figure 5. Quality scores", "score"),
         plot("Figure 6. Caption lengths", "words"),
+        *(plot(title, measure) for signal, (title, measure) in _SCORES.items() if signal in asked),
     )
 
 
@@ -188,10 +220,18 @@ def distribution(manifest: Manifest, columns: pa.Table, kept: Mask, measure: Mea
         "zoom": Limits(subset.zoom.min, subset.zoom.max),
         "score": Limits(manifest.min_score),
         "words": Limits(subset.caption_words.min, subset.caption_words.max),
+        "similarity": _ends(manifest, Reason.SIMILARITY_OUTSIDE),
+        "margin": _ends(manifest, Reason.PROMPT_MARGIN_OUTSIDE),
     }
     values = _values(columns, _COLUMNS[measure])
     finite = np.isfinite(values)
     return Distribution(values[finite], values[finite & kept], limits[measure])
+
+
+def _ends(manifest: Manifest, reason: Reason) -> Limits:
+    """Return the limits of a range as numbers; none where each zoom level has its own."""
+    ends = {limit.end: limit.value for limit in manifest.thresholds if limit.reason is reason}
+    return Limits(ends.get("min"), ends.get("max"))
 
 
 def _threshold(limits: Limits) -> str:

@@ -11,6 +11,7 @@ from upath import UPath
 from schemas.manifest import Manifest
 from schemas.reasons import Reason
 from schemas.reports import ScanReport
+from schemas.tables import SCORES
 from tasks.files import read_parquet
 from tasks.report.captions import count_phrases
 from tasks.report.groups import GROUPED, Draw, Merged, draw_groups, merged_rows, richest_pair, rows_of
@@ -99,8 +100,10 @@ def gather(manifest: Manifest, shards: Sequence[Shard], scan: ScanReport, verdic
 
 def figure_data(scan: ScanReport, verdicts: UPath) -> tuple[pa.Table, NDArray[np.bool_]]:
     """Return what figures are drawn from: the columns of every source row, and which rows are kept."""
-    judged = read_parquet(verdicts, ["kept", "split"])
-    columns = load_signals(scan, FIGURE_COLUMNS).append_column("split", judged["split"])
+    judged = read_parquet(verdicts, ["kept", "split", *SCORES.names])
+    columns = load_signals(scan, FIGURE_COLUMNS)
+    for name in ("split", *SCORES.names):
+        columns = columns.append_column(name, judged[name])
     return columns, judged["kept"].to_numpy()
 
 

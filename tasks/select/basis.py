@@ -1,7 +1,8 @@
 """What all subsets of a recipe are selected by: found when the first asks for it, and the same for all others."""
 
+import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,15 +10,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from schemas.embedding import EmbedReport
+from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, ScanReport
-from schemas.tables import CONTAMINATED
+from schemas.subset import SCORED, ScoredSignal, Subset
+from schemas.tables import CONTAMINATED, SCORES
+from schemas.thresholds import ScorerRange
 from tasks.files import read_parquet
 from tasks.select.draw import identify_rows
 from tasks.select.masks import Masks
 from tasks.select.rules import RULE_COLUMNS, by_action, rules_broken
 from tasks.signals import Kept, in_pieces, load_signals, of_rows
-from tasks.spill import room
+from tasks.spill import kept_in_room, room
 
 if TYPE_CHECKING:
     from tasks.deduplicate.kinships import Kinships
@@ -27,28 +32,92 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class Basis:
-    """Signals, kinships and broken rules of a source. Its arrays are not to be written to."""
+class NotEmbedded(CurationError):
+    """A subset asks a scorer of which there are no vectors."""
 
-    def __init__(self, recipe: Recipe, scan: ScanReport, duplicates: DeduplicateReport):
+
+class Basis:
+    """Signals, kinships, broken rules and scores of a source. Its arrays are not to be written to."""
+
+    def __init__(
+        self, recipe: Recipe, scan: ScanReport, duplicates: DeduplicateReport, embedded: Sequence[EmbedReport] = ()
+    ):
         self.recipe = recipe
         self.scan = scan
         self.duplicates = duplicates
+        self.embedded = tuple(embedded)
         self._kept = Kept()
+        self._scores: dict[tuple[str, ...], NDArray[np.float32]] = {}
+        self._lock = threading.Lock()
 
-    def in_pieces(self, columns: Sequence[str], work: Callable[[slice, pa.Table], _T]) -> Iterator[_T]:
-        """Yield what ``work`` makes of pieces of the signals (:func:`tasks.signals.in_pieces`)."""
-        return in_pieces(self.scan, columns, work, self._kept)
+    def in_pieces(
+        self, columns: Sequence[str], work: Callable[[slice, pa.Table], _T], subset: Subset | None = None
+    ) -> Iterator[_T]:
+        """Yield what ``work`` makes of pieces of the signals (:func:`tasks.signals.in_pieces`).
+
+        Args:
+            columns: of :data:`schemas.tables.SIGNALS`, and of :data:`schemas.tables.SCORES`.
+            work: is given ``row_id``s and a table.
+            subset: that asks for scores.
+        """
+        plain, scores = self._apart(columns, subset)
+
+        def made(place: slice, table: pa.Table) -> _T:
+            return work(place, _beside(table, {name: values[place] for name, values in scores.items()}))
+
+        return in_pieces(self.scan, plain, made if scores else work, self._kept)
 
     def of_rows(
-        self, columns: Sequence[str], row_ids: NDArray[np.int64], work: Callable[[slice, pa.Table], _T]
+        self,
+        columns: Sequence[str],
+        row_ids: NDArray[np.int64],
+        work: Callable[[slice, pa.Table], _T],
+        subset: Subset | None = None,
     ) -> Iterator[_T]:
-        """Yield what ``work`` makes of the signals of ``row_ids`` (:func:`tasks.signals.of_rows`)."""
-        return of_rows(self.scan, columns, row_ids, work, self._kept)
+        """Yield what ``work`` makes of the signals of ``row_ids`` (:func:`tasks.signals.of_rows`), and of scores."""
+        plain, scores = self._apart(columns, subset)
 
-    def load(self, columns: Sequence[str]) -> pa.Table:
-        """Return ``columns`` of all signals."""
-        return load_signals(self.scan, columns, self._kept)
+        def made(here: slice, table: pa.Table) -> _T:
+            return work(here, _beside(table, {name: values[row_ids[here]] for name, values in scores.items()}))
+
+        return of_rows(self.scan, plain, row_ids, made if scores else work, self._kept)
+
+    def load(self, columns: Sequence[str], subset: Subset | None = None) -> pa.Table:
+        """Return ``columns`` of all signals, and of scores."""
+        plain, scores = self._apart(columns, subset)
+        return _beside(load_signals(self.scan, plain, self._kept) if plain else pa.table({}), scores)
+
+    def scored(self, signal: ScoredSignal, subset: Subset) -> NDArray[np.float32]:
+        """Return what the scorers that ``subset`` asks tell of each row, shape (rows,), NaN for nothing.
+
+        Of several it is the mean of their standard scores (:func:`tasks.select.scores.mean_of_standard_scores`).
+
+        Raises:
+            NotEmbedded: if there are no vectors of one.
+        """
+        from tasks.embed.vectors import load_scores
+        from tasks.select.scores import mean_of_standard_scores
+
+        limits: ScorerRange = getattr(subset, signal)
+        names = tuple(one.name for one in self.recipe.scorers if not limits.scorers or one.name in limits.scorers)
+        known = {report.scorer: report for report in self.embedded}
+        if missing := [name for name in names if name not in known]:
+            told = f"subset {subset.name}: {signal} needs vectors of {', '.join(missing)}"
+            raise NotEmbedded(f"{told} for {self.scan.rows:,} rows; run git10m embed")
+        with self._lock:  # of several that ask, one reads
+            if (signal, *names) not in self._scores:
+                told_by_each = [load_scores(known[name], signal) for name in names]
+                if len(names) > 1:
+                    told_by_each = [mean_of_standard_scores(told_by_each, self.broken.reject == 0)]
+                self._scores[signal, *names] = kept_in_room(told_by_each[0])
+            return self._scores[signal, *names]
+
+    def _apart(self, columns: Sequence[str], subset: Subset | None) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
+        """Return those of ``columns`` that are signals, and of the others all values."""
+        plain = [name for name in columns if name not in SCORES.names]
+        if subset is None or len(plain) == len(columns):
+            return plain, {}
+        return plain, {name: self.scored(name, subset) for name in SCORED if name in columns}
 
     @cached_property
     def kinships(self) -> "Kinships":
@@ -109,3 +178,9 @@ class Basis:
         # Read once, and too large to be kept.
         deque(in_pieces(self.scan, ["sha256", "img_name_xxh3"], identify), 0)
         return identity
+
+
+def _beside(table: pa.Table, scores: Mapping[str, NDArray[np.float32]]) -> pa.Table:
+    """Return ``table``, which may have no column, with ``scores`` as columns, null for NaN."""
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    return pa.table(columns | {name: pa.array(values, from_pandas=True) for name, values in scores.items()})

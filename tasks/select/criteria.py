@@ -39,7 +39,10 @@ def require_all_columns(subset: Subset, basis: Basis) -> None:
 
     Raises:
         ColumnAbsent: naming the key and the column.
+        NotEmbedded: if the subset asks a scorer of which there are no vectors.
     """
+    for signal in subset.scored():
+        basis.scored(signal, subset)
     absent = basis.scan.absent
     require_columns(_some_values(basis, columns_needed(subset, absent)), subset, absent)
     require_duplicate_columns(basis.recipe.deduplication, absent)
@@ -54,7 +57,7 @@ def hold_against_all(subset: Subset, basis: Basis) -> Held:
     """
     broken = basis.broken
     quantiles = quantile_columns(subset)
-    values = basis.load(quantiles) if quantiles else SIGNALS.empty_table()
+    values = basis.load(quantiles, subset) if quantiles else SIGNALS.empty_table()
     thresholds = resolve_thresholds(values, broken.reject == 0, subset)
     del values
     area = None if subset.area is None else read_area(subset.area.path)
@@ -71,7 +74,7 @@ def hold_against_all(subset: Subset, basis: Basis) -> Held:
             there = inside(area, number(signals, "longitude"), number(signals, "latitude"))
             reject[place] |= bit(Reason.AREA_OUTSIDE, ~there)
 
-    deque(basis.in_pieces(columns, hold_against_thresholds) if columns else (), 0)
+    deque(basis.in_pieces(columns, hold_against_thresholds, subset) if columns else (), 0)
     if subset.include is not None:
         reject |= bit(Reason.NOT_INCLUDED, ~listed_rows(basis.scan, subset.include))
     if subset.exclude is not None:

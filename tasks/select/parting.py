@@ -87,7 +87,7 @@ def drop_rows(
         def take_in(here: slice, table: pa.Table) -> None:
             values[here], level[here] = number(table, signal), levels(table)
 
-        deque(basis.of_rows(sorted({signal, "z"}), left, take_in), 0)
+        deque(basis.of_rows(sorted({signal, "z"}), left, take_in, subset), 0)
         taken = take_top(values, level, basis.identity[left], subset.top)
         fate[left[~taken]] = _MISSED
         limits = top_limits(values[taken], level[taken], subset.top)

@@ -23,7 +23,7 @@ def select(subset: Subset, basis: Basis) -> SelectReport:
         FileChanged: if a file that the subset names was changed since the recipe was pinned; others as
             :func:`tasks.select.verdicts.give_verdicts`.
     """
-    known = known_verdicts(basis.recipe, subset, basis.scan, basis.duplicates)
+    known = known_verdicts(basis.recipe, subset, basis.scan, basis.duplicates, basis.embedded)
     if known is not None:
         return known
     selected = give_verdicts(subset, basis)

@@ -11,16 +11,16 @@ from schemas.errors import CurationError
 from schemas.reasons import Reason
 from schemas.recipe import Deduplication
 from schemas.reports import Threshold
-from schemas.subset import Subset
+from schemas.subset import SCORED, Subset
 from schemas.thresholds import BoundingBox, QualityThreshold, SignalRange, SignalRanges
 from tasks.select.masks import NO_LEVEL, Masks, bit, level_name, levels, number, outside
 from tasks.spill import room
 
 THRESHOLD_COLUMNS = (
     "img_quality_score", "caption_words", "caption_xxh3", "resolution_m", "ground_resolution_m",
-    "z", "longitude", "latitude", *SignalRanges.model_fields,
+    "z", "longitude", "latitude", *SignalRanges.model_fields, *SCORED,
 )  # fmt: skip
-"""The signals that thresholds look at."""
+"""The signals and scores that thresholds look at."""
 
 
 class NoValues(CurationError):
@@ -33,12 +33,12 @@ class ColumnAbsent(CurationError):
 
 def columns_for(subset: Subset) -> list[str]:
     """Return those of :data:`THRESHOLD_COLUMNS` that the thresholds of ``subset`` look at."""
-    used = {name for name in SignalRanges.model_fields if _given(getattr(subset.signals, name))}
     ranges = {
-        "img_quality_score": subset.quality, "caption_words": subset.caption_words, "z": subset.zoom,
+        "caption_words": subset.caption_words, "z": subset.zoom,
         "resolution_m": subset.resolution_m, "ground_resolution_m": subset.ground_resolution_m,
     }  # fmt: skip
-    used |= {name for name, limits in ranges.items() if _given(limits)}
+    used = {name for name, limits in ranges.items() if _given(limits)}
+    used |= {signal for _, _, signal, limits, _ in _limited(subset) if _given(limits)}
     if _by_zoom(subset):
         used.add("z")
     if subset.bbox is not None or subset.area is not None:
@@ -47,12 +47,11 @@ def columns_for(subset: Subset) -> list[str]:
 
 
 def _by_zoom(subset: Subset) -> bool:
-    signals = (getattr(subset.signals, name) for name in SignalRanges.model_fields)
-    return any(limits.per_zoom for limits in (subset.quality, *signals))
+    return any(limits.per_zoom for _, _, _, limits, _ in _limited(subset))
 
 
 def quantile_columns(subset: Subset) -> list[str]:
-    """Return the signals of which ``subset`` asks for quantiles, and what they are grouped by."""
+    """Return the signals and scores of which ``subset`` asks for quantiles, and what they are grouped by."""
     used = [
         signal
         for _, _, signal, limits, ends in _limited(subset)
@@ -102,6 +101,8 @@ def _limited(
     yield "quality", Reason.QUALITY_BELOW, "img_quality_score", subset.quality, {"min": ("min_score", "min_quantile")}
     for name in SignalRanges.model_fields:
         yield f"signals.{name}", Reason(f"{name}_outside"), name, getattr(subset.signals, name), _ENDS
+    for name in SCORED:
+        yield name, Reason(f"{name}_outside"), name, getattr(subset, name), _ENDS
 
 
 _ENDS = {"min": ("min", "min_quantile"), "max": ("max", "max_quantile")}
@@ -173,6 +174,7 @@ def _needs(subset: Subset) -> Iterator[tuple[str, str, str]]:
         ("top.per_zoom", subset.top is not None and subset.top.per_zoom),
         ("sampling.per_zoom", subset.sampling.per_zoom),
         *((f"signals.{name}.per_zoom", getattr(subset.signals, name).per_zoom) for name in SignalRanges.model_fields),
+        *((f"{name}.per_zoom", getattr(subset, name).per_zoom) for name in SCORED),
     ):
         if wanted:
             yield key, "Google_location", "z"
@@ -191,13 +193,14 @@ _MADE_OF = {
     "caption_words": ("caption", "caption_xxh3"),
     "resolution_m": ("resolution", "resolution_m"),
     "ground_resolution_m": ("Google_location", "ground_resolution_m"),
+    "similarity": ("caption", "caption_xxh3"),
 }
 """The fact and the signal behind each signal that is not measured of the picture."""
 
 
 def _given(limits: Model) -> list[str]:
     """Return the limits that the recipe gives."""
-    return list(limits.model_dump(exclude_defaults=True, exclude={"action", "per_zoom"}))
+    return list(limits.model_dump(exclude_defaults=True, exclude={"action", "per_zoom", "scorers"}))
 
 
 def require_duplicate_columns(settings: Deduplication, absent: Collection[str]) -> None:

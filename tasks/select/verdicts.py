@@ -1,6 +1,6 @@
 """One subset's verdict on every row of the source, in a file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -11,11 +11,20 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from upath import UPath
 
+from schemas.embedding import EmbedReport, ScorerIdentity
 from schemas.reasons import REASONS, Reason, Stage
 from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, Funnel, ReasonCount, ScanReport, SelectReport
 from schemas.subset import Subset
-from schemas.tables import CONTAMINATED, KINSHIPS_VERSION, PAIRS_VERSION, SCAN_VERSION, VERDICTS, VERDICTS_VERSION
+from schemas.tables import (
+    CONTAMINATED,
+    KINSHIPS_VERSION,
+    PAIRS_VERSION,
+    SCAN_VERSION,
+    SCORES,
+    VERDICTS,
+    VERDICTS_VERSION,
+)
 from tasks.files import appearing, is_parquet
 from tasks.records import recall, record_key
 from tasks.select.basis import Basis
@@ -36,6 +45,7 @@ def give_verdicts(subset: Subset, basis: Basis) -> SelectReport:
 
     Raises:
         ColumnAbsent: if a threshold, or what counts as a duplicate, needs a column that the source does not have.
+        NotEmbedded: if a scorer is asked of which there are no vectors.
         NoValues: if a threshold is a quantile and no valid row has a value.
         AreaInvalid, ListInvalid: if a file that the subset names is not what it should be.
     """
@@ -63,9 +73,10 @@ def give_verdicts(subset: Subset, basis: Basis) -> SelectReport:
     if not np.array_equal(mask[row_id] == 0, found.kept):
         raise AssertionError("a row is kept and has a reason, or is neither kept nor has a reason")
 
-    path = verdicts_path(recipe, subset, scan, basis.duplicates)
+    path = verdicts_path(recipe, subset, scan, basis.duplicates, basis.embedded)
     names = tuple(subset.splits.fractions)
-    verdicts = _verdicts(mask, flags, _Copies.of(kinships, found), basis.contaminated, parted.split, names)
+    scores: dict[str, NDArray[np.float32]] = {name: basis.scored(name, subset) for name in subset.scored()}
+    verdicts = _verdicts(mask, flags, _Copies.of(kinships, found), basis.contaminated, parted.split, names, scores)
     with ThreadPoolExecutor(1) as beside:
         written = beside.submit(_write, path, verdicts)
         counts = _Counts.of(mask, flags, parted.split, len(names))
@@ -78,6 +89,7 @@ def give_verdicts(subset: Subset, basis: Basis) -> SelectReport:
         rejected=len(mask) - int(counts.splits.sum()),
         kept_image_bytes=kept_bytes,
         thresholds=thresholds + top,
+        scorers=scorers_asked(recipe, subset, basis.embedded),
         funnel=_funnel(len(mask), counts.primary),
         reasons=_told(counts.primary, counts.rows),
         flags=_told(counts.primary_flags, counts.flagged),
@@ -87,19 +99,37 @@ def give_verdicts(subset: Subset, basis: Basis) -> SelectReport:
 
 
 def known_verdicts(
-    recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport
+    recipe: Recipe,
+    subset: Subset,
+    scan: ScanReport,
+    duplicates: DeduplicateReport,
+    embedded: Sequence[EmbedReport] = (),
 ) -> SelectReport | None:
     """Return the report of an earlier run on the same rows and the same recipe; None if there is none."""
-    path = verdicts_path(recipe, subset, scan, duplicates)
+    path = verdicts_path(recipe, subset, scan, duplicates, embedded)
     known = recall(path.with_suffix(".json"), SelectReport)
     return known.model_copy(update={"verdicts": path}) if known is not None and is_parquet(path) else None
 
 
-def verdicts_path(recipe: Recipe, subset: Subset, scan: ScanReport, duplicates: DeduplicateReport) -> UPath:
+def scorers_asked(recipe: Recipe, subset: Subset, embedded: Sequence[EmbedReport]) -> tuple[ScorerIdentity, ...]:
+    """Return the numbers of the scorers that have a say in ``subset``, as far as there are any."""
+    names = {scorer.name for scorer in recipe.asked(subset)}
+    return tuple(report.identity for report in embedded if report.scorer in names)
+
+
+def verdicts_path(
+    recipe: Recipe,
+    subset: Subset,
+    scan: ScanReport,
+    duplicates: DeduplicateReport,
+    embedded: Sequence[EmbedReport] = (),
+) -> UPath:
     """Return where the verdicts of ``subset`` lie: its name, and a key that stands for all that they depend on."""
     scans = (scan, *(reference.scan for reference in duplicates.references))
     contents = [[shard.shard, shard.content_xxh3] for scanned in scans for shard in scanned.shards]
-    key = record_key(recipe.essence(subset), contents, SCAN_VERSION, PAIRS_VERSION, KINSHIPS_VERSION, VERDICTS_VERSION)
+    scorers = [scorer.model_dump(mode="json") for scorer in scorers_asked(recipe, subset, embedded)]
+    versions = (SCAN_VERSION, PAIRS_VERSION, KINSHIPS_VERSION, VERDICTS_VERSION)
+    key = record_key(recipe.essence(subset), contents, scorers, *versions)
     return recipe.workspace / "verdicts" / f"{subset.name}-{key}.parquet"
 
 
@@ -156,6 +186,7 @@ def _verdicts(
     contaminated: pa.Table,
     split: NDArray[np.int8],
     names: tuple[str, ...],
+    scores: Mapping[str, NDArray[np.float32]],
 ) -> Iterator[pa.Table]:
     """Yield :data:`schemas.tables.VERDICTS`, a row group at a time."""
     references = contaminated["row_id"].to_numpy()
@@ -185,6 +216,12 @@ def _verdicts(
             reference["reference"],
             reference["distance"],
             pa.DictionaryArray.from_arrays(pa.array(split[here], mask=~kept), pa.array(names)),
+            *(
+                pa.array(scores[field.name][here], from_pandas=True)
+                if field.name in scores
+                else pa.nulls(rows, field.type)
+                for field in SCORES
+            ),
         ]
         yield pa.table(columns, schema=VERDICTS)
 

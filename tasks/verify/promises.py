@@ -9,16 +9,18 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from schemas.manifest import Manifest
+from schemas.reasons import Stage
 from schemas.recipe import Deduplication, ScanSettings
 from schemas.reports import DataFile
 from schemas.row import MAX_ZOOM
-from schemas.subset import Sampling, Spatial, Splits, Top
+from schemas.subset import Sampling, Spatial, Splits, Subset, Top
 from schemas.tables import INDEX_FILE
 from tasks.published import MANIFEST
 from tasks.select.assign import in_buffer
 from tasks.select.draw import identify_images, uniform_hash
 from tasks.select.masks import levels
 from tasks.select.splits import Ground, Tiles, find_blocks
+from tasks.select.thresholds import apply_thresholds
 from tasks.verify.data import rows_by_file
 from tasks.verify.faults import SHOWN, some
 from tasks.verify.files import data_files
@@ -82,7 +84,7 @@ def check_places(manifest: Manifest, index: pa.Table) -> Iterator[str]:
 
 
 def check_promises(manifest: Manifest, promises: Promises, index: pa.Table) -> Iterator[str]:
-    """Yield what of the recipe's splits, sampling and top does not hold."""
+    """Yield what of the recipe's splits, sampling, top and thresholds on scores does not hold."""
     tiles, level_of = Tiles.of(index), levels(index)
     zoom = np.clip(tiles.z, 0, MAX_ZOOM)
     outside = (zoom != tiles.z) | (tiles.x >> zoom != 0) | (tiles.y >> zoom != 0)
@@ -99,6 +101,11 @@ def check_promises(manifest: Manifest, promises: Promises, index: pa.Table) -> I
     top = promises.top
     if top is not None and top.rows is not None:
         yield from _over("top", level_of if top.per_zoom else np.zeros(len(level_of), np.int64), top.rows)
+    for limit in manifest.thresholds:
+        if limit.reason.stage is Stage.ALIGNMENT:
+            missed = apply_thresholds(index, Subset(name="plain"), [limit]).reject != 0
+            if missed.any():
+                yield f"{INDEX_FILE}: row id {some(index['row_id'].to_numpy()[missed])}: expected {limit}"
 
 
 def _check_ground(index: pa.Table, tiles: Tiles, spatial: Spatial) -> Iterator[str]:

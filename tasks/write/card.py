@@ -185,6 +185,8 @@ _ALT = {
     "zoom": "Histogram of the zoom levels of source and subset",
     "quality": "Histogram of the quality scores of source and subset",
     "words": "Histogram of the caption lengths of source and subset",
+    "similarity": "Histogram of the similarity of picture and caption, of source and subset",
+    "prompt-margin": "Histogram of the margin of remote-sensing prompts, of source and subset",
 }
 
 

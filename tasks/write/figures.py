@@ -23,7 +23,9 @@ FOLDER = "figures"
 
 _DOTS_AN_INCH = 120
 _COLOURS = 255
-_HISTOGRAMS: dict[str, Measure] = {"zoom": "zoom", "quality": "score", "words": "words"}
+_HISTOGRAMS: dict[str, Measure] = {
+    "zoom": "zoom", "quality": "score", "words": "words", "similarity": "similarity", "prompt-margin": "margin"
+}  # fmt: skip
 
 
 def draw_figures(manifest: Manifest, columns: pa.Table, kept: NDArray[np.bool_]) -> dict[str, bytes]:

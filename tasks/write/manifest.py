@@ -36,6 +36,7 @@ def draft_manifest(
         recipe_sha256=fingerprint(essence),
         mode=recipe.output.mode,
         thresholds=selected.thresholds,
+        scorers=selected.scorers,
         columns=target.described(),
         source=_identify(recipe.source, scan),
         references=tuple(

@@ -22,7 +22,7 @@ def served(prefect_server: None) -> dict[str, RunnerDeployment]:
 
 
 def test_these_are_defined(served: dict[str, RunnerDeployment]) -> None:
-    assert list(served) == ["curate/nightly", "curate/ad-hoc", "scan/incremental", "verify/weekly"]
+    assert list(served) == ["curate/nightly", "curate/ad-hoc", "scan/incremental", "embed/gpu", "verify/weekly"]
     schedules = {name: [cast(CronSchedule, s.schedule) for s in one.schedules or ()] for name, one in served.items()}
     assert {name: [(s.cron, s.timezone) for s in found] for name, found in schedules.items()} == {
         "curate/nightly": [("0 2 * * *", "UTC")],

@@ -182,6 +182,8 @@ def shell(world: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch, prefect_
 
     hub.commit("lcybuaa/Git-10M", world / "data" / "Git-10M")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(world / "hub-cache"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(world / "hub-cache"))  # for processes of its own
     monkeypatch.setenv("HF_TOKEN", WRITER)
     monkeypatch.chdir(world)
     with ExitStack() as services:
@@ -213,7 +215,10 @@ RUN_HERE = [page for page in PAGES if page.name not in APART and blocks(page)]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: page.stem)
-def test_page(page: Path, shell: Shell) -> None:
+def test_page(page: Path, shell: Shell, hub: HubServer, request: pytest.FixtureRequest) -> None:
+    runs_models = any(" embed " in block.text or " evaluate " in block.text for block in blocks(page))
+    model = request.getfixturevalue("colour_model") if runs_models else {"config.json": b"{}"}  # to be named alone
+    hub.commit("lcybuaa/Git-RSCLIP", model)
     if page.name in ("README.md", "getting-started.md"):
         (shell.world / "recipe.yaml").unlink()  # they have one written
     for block in blocks(page):

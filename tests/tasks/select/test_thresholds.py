@@ -7,7 +7,7 @@ import pytest
 from schemas.reasons import REASONS, Reason
 from schemas.reports import Threshold
 from schemas.subset import Subset
-from schemas.tables import FACT_COLUMNS, SIGNALS
+from schemas.tables import FACT_COLUMNS, SCORES, SIGNALS
 from tasks.select.masks import Mask
 from tasks.select.thresholds import (
     THRESHOLD_COLUMNS,
@@ -35,8 +35,10 @@ GOOD = {
     "nodata_fraction": 0.0,
     "sharpness": 300.0,
     "structure": 40.0,
+    "similarity": 0.3,
+    "prompt_margin": 0.1,
 }
-SCHEMA = pa.schema([SIGNALS.field(name) for name in THRESHOLD_COLUMNS])
+SCHEMA = pa.schema([pa.unify_schemas([SIGNALS, SCORES]).field(name) for name in THRESHOLD_COLUMNS])
 
 
 def table(*rows: dict[str, Any]) -> pa.Table:
