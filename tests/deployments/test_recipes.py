@@ -17,7 +17,13 @@ OF_GIT10M = [path for path in RECIPES if path.stem.startswith("git10m-")]
 
 
 def test_there_are_these() -> None:
-    assert [path.stem for path in RECIPES] == ["demo", "git10m-high-quality", "git10m-rsclip", "git10m-scored", "git10m-text2earth"]
+    assert [path.stem for path in RECIPES] == [
+        "demo",
+        "git10m-high-quality",
+        "git10m-rsclip",
+        "git10m-scored",
+        "git10m-text2earth",
+    ]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

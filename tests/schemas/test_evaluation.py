@@ -70,7 +70,7 @@ def test_what_does_not_add_up_is_no_report() -> None:
     told = Classified.of(NAMES, [[3, 1], [0, 4]])
     with pytest.raises(ValidationError, match="9 told right, of 8"):
         Tally(rows=8, correct=9, accuracy=1.0)
-    with pytest.raises(ValidationError, match="accuracy 1.0, of 7 told right of 8"):
+    with pytest.raises(ValidationError, match=r"accuracy 1\.0, of 7 told right of 8"):
         Tally(rows=8, correct=7, accuracy=1.0)
     for changes in (
         {"confusion": ((3, 1), (1, 3))},

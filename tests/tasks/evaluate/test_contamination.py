@@ -7,7 +7,7 @@ from labelled import class_folders, coloured
 from pairs import encode, pair, publish_one, recipe_for, scan_all, write_tree
 from upath import UPath
 
-from schemas.recipe import NearDuplicates, Recipe
+from schemas.recipe import NearDuplicates
 from schemas.reports import ReferenceReport
 from tasks.evaluate.contamination import NoPictures, find_copies, subset_source
 from tasks.published import NotASubset
@@ -32,12 +32,9 @@ def subset(home: Path, name: str, **changes: object) -> UPath:
 
 
 def copies(home: Path, folder: UPath, near: NearDuplicates | None) -> list[int]:
-    def recipe(source: object) -> Recipe:
-        return recipe_for(home / "set", home, source=source)
-
-    tested = scan_all(recipe({"path": home / "set", "name": "set"}))
-    source = subset_source(folder)
-    reference = ReferenceReport(name=source.name, scan=scan_all(recipe(source)))
+    recipe, source = recipe_for(home / "set", home), subset_source(folder)
+    tested = scan_all(recipe)
+    reference = ReferenceReport(name=source.name, scan=scan_all(recipe.model_copy(update={"source": source})))
     found = find_copies(tested, [reference], near, home / "workspace")
     return [int(row) for row in found.nonzero()[0]]
 
