@@ -28,6 +28,7 @@ def test_these_are_defined(served: dict[str, RunnerDeployment]) -> None:
         "curate/nightly": [("0 2 * * *", "UTC")],
         "curate/ad-hoc": [],
         "scan/incremental": [("0 8-20/4 * * *", "UTC")],
+        "embed/gpu": [],
         "verify/weekly": [("0 6 * * 0", "UTC")],
     }
 

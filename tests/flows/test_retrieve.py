@@ -92,11 +92,11 @@ def test_the_page_shows_them(curated: Recipe, tmp_path: Path, browser: Browser) 
     assert result.exit_code == 0, result.output
     assert "contact sheet: found.html" in result.stdout
     assert "<b>green</b> [bold]" in " ".join(result.stdout.replace("│", " ").split())
-    with browser.open((tmp_path / "found.html").as_uri()) as page:
-        assert page.do(lambda opened: opened.locator("h1").inner_text()) == "a <i>green</i> field"
-        assert page.do(lambda opened: opened.locator(".sheet img").count()) == 24
-        assert page.do(lambda opened: opened.locator("main b").count()) == 0
-        assert not page.problems
+    page = browser.open((tmp_path / "found.html").as_uri())
+    assert page.do(lambda opened: opened.locator("h1").inner_text()) == "a <i>green</i> field"
+    assert page.do(lambda opened: opened.locator(".sheet img").count()) == 24
+    assert page.do(lambda opened: opened.locator("main b").count()) == 0
+    assert not page.problems
 
 
 def test_what_cannot_be_found_is_told(curated: Recipe, tmp_path: Path) -> None:
