@@ -61,6 +61,13 @@ def test_all_splits_of_a_subset_count(trained_on: Path) -> None:
     assert copies(trained_on, folder, NearDuplicates()) == [CYAN, GREEN, YELLOW]
 
 
+def test_tars_are_read_as_well(trained_on: Path) -> None:
+    rows = [pair(1), pair(2, image=encode(coloured("green", 4), quality=70))]
+    source = write_tree(trained_on / "jpegs", rows)
+    recipe = recipe_for(source, trained_on, output={"dir": trained_on / "tars", "format": "webdataset"})
+    assert copies(trained_on, UPath(publish_one(recipe)), NearDuplicates()) == [GREEN]
+
+
 def test_an_index_has_no_pictures_and_a_folder_is_no_subset(trained_on: Path, tmp_path: Path) -> None:
     with pytest.raises(NoPictures, match=r"found an index, expected data files: `git10m materialize .*` makes them"):
         subset_source(subset(trained_on, "index", mode="index"))
