@@ -121,7 +121,7 @@ def elect_all(node: NDArray[np.int64], pairs: HammingPairs) -> int:
     candidates = np.random.default_rng(0).permutation(len(node))
     similarity = np.ones(len(pairs.a), np.float32)
     near = Near(node.astype(np.int32), pairs.a, pairs.b, pairs.distance, similarity)
-    return int(Electorate(len(node), near=near).elect(candidates).kept.sum())
+    return int(Electorate(len(node), nears=[near]).elect(candidates).kept.sum())
 
 
 def peak_mib() -> int:

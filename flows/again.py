@@ -38,7 +38,7 @@ def nothing_new(recipe: Recipe) -> CurateReport | None:
     embedded = known_embeddings(recipe, scan.scan)
     if embedded is None:
         return None
-    duplicates = known_duplicates(scan.scan, references, recipe.deduplication, recipe.workspace)
+    duplicates = known_duplicates(scan.scan, references, recipe.deduplication, recipe.workspace, embedded)
     if duplicates is None:
         return None
     target = data_schema(scan.scan, text=recipe.output.text is not None)

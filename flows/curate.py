@@ -87,7 +87,8 @@ def _publish_all(
 ) -> CurateReport:
     embedded = embed_scanned(recipe, scanned)
     with stage("deduplicate", items=count_searches(recipe.deduplication), done="searches are done") as bar:
-        duplicates = deduplicate(scanned, references, recipe.deduplication, recipe.workspace, bar.advance)
+        settings = recipe.deduplication
+        duplicates = deduplicate(scanned, references, settings, recipe.workspace, bar.advance, embedded)
         bar.finish(str(duplicates))
     written = []
     basis = Basis(recipe, scanned, duplicates, embedded)

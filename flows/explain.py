@@ -89,6 +89,8 @@ def _relative(other: Relative) -> str:
         told.append(other.reason.value)
     if other.reason is Reason.DUPLICATE_NEAR:
         told.append(f"{_bits(other.distance)}, similarity {_number(other.similarity)}")
+    if other.reason is Reason.DUPLICATE_SEMANTIC:
+        told.append(f"cosine {_number(other.similarity)}")
     return ", ".join(told)
 
 

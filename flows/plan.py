@@ -44,6 +44,8 @@ def print_plan(plan: Plan, out: Console) -> None:
     """Print ``plan`` in as many columns as the terminal has."""
     out.print(_sources(plan))
     _tell(out, "near-duplicates", _near(plan.duplicates))
+    if plan.duplicates.semantic != "off":
+        _tell(out, "semantic", _semantic(plan.duplicates))
     if plan.references:
         _tell(out, "references", _copies(plan.duplicates))
     for scorer in plan.scorers:
@@ -90,6 +92,11 @@ def _near(plan: DuplicatesPlan) -> str:
         pairs = f": {plan.pairs:,} pairs"
     new = f" by {plan.new_rows:,} rows" if plan.near == "extended" and plan.new_rows is not None else ""
     return f"{_NEAR[plan.near]}{new}{pairs}"
+
+
+def _semantic(plan: DuplicatesPlan) -> str:
+    pairs = "" if plan.semantic_pairs is None else f"; {plan.semantic_pairs:,} pairs among the rows scanned"
+    return ("reused" if plan.semantic == "reused" else "will be searched for") + pairs
 
 
 def _copies(plan: DuplicatesPlan) -> str:

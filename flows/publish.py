@@ -208,6 +208,7 @@ def _tables(
             for shard, row_id in zip(report.shards, first, strict=False)
         ],
         "pairs": place(duplicates.path),
+        "semantic": place(duplicates.semantic),
         "contaminated": place(duplicates.contaminated),
         "verdicts": place(selected.verdicts),
     }

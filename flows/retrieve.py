@@ -37,11 +37,12 @@ def run_retrieve(
         CurationError: as :func:`tasks.retrieve.stage.retrieve` and :func:`tasks.browse.opening.recipe_at`.
     """
     if isinstance(place, Path) and place.is_file():
-        recipe, subset = load_recipe(place, ()), None
+        recipe, name = load_recipe(place, ()), None
     else:
-        recipe, subset = recipe_at(place)
+        recipe, name = recipe_at(place)
+    subset = None if name is None else (name, place)
     with stage("retrieve"):
-        pictures = retrieve(recipe, texts, count=count, scorer=scorer, subset=None if subset is None else place)
+        pictures = retrieve(recipe, texts, count=count, scorer=scorer, subset=subset)
         write_text(page, render_retrieval(*pictures))
     if as_json:
         print(json_of(pictures.found))

@@ -37,13 +37,17 @@ class SourcePlan(Model):
 
 
 class DuplicatesPlan(Model):
-    """What becomes of the search for near-duplicates and for copies of reference pictures."""
+    """What becomes of the search for near-duplicates, for semantic ones and for copies of reference pictures."""
 
     near: Literal["off", "reused", "extended", "searched"] = Field(description="The pairs of near-duplicates.")
     new_rows: NonNegativeInt | None = Field(
         description="Rows that no search has seen; null while shards are to be scanned, whose rows nobody counted."
     )
     pairs: NonNegativeInt | None = Field(description="Pairs among the rows scanned so far; null: not searched here.")
+    semantic: Literal["off", "reused", "searched"] = Field("off", description="The pairs of semantic duplicates.")
+    semantic_pairs: NonNegativeInt | None = Field(
+        None, description="Such pairs among the rows scanned so far; null: not searched here."
+    )
     references: Literal["off", "reused", "searched"] = Field(description="The rows that are copies of a reference.")
     contaminated_rows: NonNegativeInt | None = Field(description="Such rows so far; null: not searched here.")
 

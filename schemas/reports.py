@@ -123,6 +123,8 @@ class DeduplicateReport(Model):
     pairs: NonNegativeInt = Field(description="Pairs of near-duplicates among them.")
     path: Location | None = Field(description="The pairs file in the workspace; None when near-duplicates are off.")
     reused: bool = Field(description="True when the pairs were there already.")
+    semantic_pairs: NonNegativeInt = Field(0, description="Pairs of pictures that show the same, to a model.")
+    semantic: Location | None = Field(None, description="The file of these pairs; None when semantic ones are off.")
     contaminated_rows: NonNegativeInt = Field(0, description="Rows that are copies of a reference picture.")
     contaminated: Location | None = Field(None, description="The file of these rows; None without reference sets.")
     references: tuple[ReferenceReport, ...] = ()
@@ -141,6 +143,8 @@ class DeduplicateReport(Model):
         told = f"{self.pairs:,} pairs among {self.pictures:,} distinct pictures{again}"
         if self.path is None:
             told = "near-duplicates are off"
+        if self.semantic is not None:
+            told += f"; {self.semantic_pairs:,} semantic pairs"
         if self.contaminated is not None:
             told += f"; {self.contaminated_rows:,} rows contaminated"
         return told

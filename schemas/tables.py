@@ -96,7 +96,7 @@ MARGINS_COLUMNS = (
 MARGINS = _schema(MARGINS_COLUMNS)
 """What each picture is like, by a scorer's prompts; of the shards' vectors, so no picture is read again."""
 
-KINSHIPS_VERSION = 2
+KINSHIPS_VERSION = 3
 """Raised whenever the same signals, pairs and settings would tell otherwise which rows are duplicates of which."""
 
 VERDICTS_VERSION = 2
@@ -114,6 +114,17 @@ PAIRS_COLUMNS = (
 PAIRS = _schema(PAIRS_COLUMNS)
 """Near-duplicates: pairs of *distinct* signatures. Rows that share a signature are at distance 0 and are not listed: a
 million identical tiles are one signature, not half a billion pairs."""
+
+SEMANTIC_VERSION = 1
+"""Raised whenever the same vectors and settings would give other pairs: a new number clusters every source again."""
+
+SEMANTIC_PAIRS_COLUMNS = (
+    Column("row_a", pa.int64(), "`row_id` of one picture, the lower one.", nullable=False),
+    Column("row_b", pa.int64(), "`row_id` of the other.", nullable=False),
+    Column("cosine", pa.float32(), "Of the two pictures' vectors.", "-1..1", nullable=False),
+)
+SEMANTIC_PAIRS = _schema(SEMANTIC_PAIRS_COLUMNS)
+"""Semantic duplicates: pairs of rows with different image files. Of rows of equal bytes the first stands for all."""
 
 CONTAMINATED_COLUMNS = (
     Column("row_id", pa.int64(), "Position among the source's rows.", nullable=False),
@@ -138,7 +149,12 @@ VERDICTS_COLUMNS = (
     Column("flags", pa.uint64(), "Mask of the rules broken that only flag.", nullable=False),
     Column("duplicate_of", pa.int64(), "`row_id` of the row that was kept in its stead."),
     Column("duplicate_distance", pa.int8(), "From that row; 0 for equal bytes or pixels, null for no picture.", "bits"),
-    Column("duplicate_similarity", pa.float32(), "Correlation of a near-duplicate with that row.", "-1..1"),
+    Column(
+        "duplicate_similarity",
+        pa.float32(),
+        "With that row: correlation of a near-duplicate, cosine of a semantic one.",
+        "-1..1",
+    ),
     Column("reference", TEXT, "The reference picture that the row is a copy of."),
     Column("reference_distance", pa.int8(), "From that picture.", "bits"),
     Column("split", CODE, "The split of a kept row; null when rejected."),
@@ -185,7 +201,12 @@ REJECTED_COLUMNS = (
     ),
     Column("duplicate_of", pa.int64(), "`row_id` of the row that was kept in its stead."),
     Column("duplicate_distance", pa.int8(), "From that row; 0 for equal bytes or pixels, null for no picture.", "bits"),
-    Column("duplicate_similarity", pa.float32(), "Correlation of a near-duplicate with that row.", "-1..1"),
+    Column(
+        "duplicate_similarity",
+        pa.float32(),
+        "With that row: correlation of a near-duplicate, cosine of a semantic one.",
+        "-1..1",
+    ),
     Column("reference", TEXT, "The reference picture that the row is a copy of."),
     Column("detail", TEXT, "What was found and expected; may quote a caption, and is empty in mode `index`."),
 )

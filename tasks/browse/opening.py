@@ -83,7 +83,8 @@ def open_source(recipe: Recipe, subset: str | None) -> Opened:
             )
     references = tuple(ReferenceReport(name=other.key, scan=other.scan) for other in others)
     embedded = known_embeddings(recipe, known.scan) or ()
-    duplicates = find_duplicates(known.scan, references, recipe.deduplication, recipe.workspace)
+    settings = recipe.deduplication
+    duplicates = find_duplicates(known.scan, references, settings, recipe.workspace, embedded=embedded)
     shards = tuple(readable_shards(known.shards, known.scan))
     here = np.array([lies_here(shard) for shard in shards], np.bool_)
     at_hand = np.repeat(here, [shard.rows for shard in known.scan.shards])

@@ -5,7 +5,7 @@ Kept in the workspace: every subset elects its keepers among these rows, and of 
 
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,22 +17,32 @@ from upath import UPath
 from schemas.recipe import Deduplication, fingerprint
 from schemas.reports import ScanReport
 from schemas.tables import KINSHIPS_VERSION, PAIRS
+from tasks.deduplicate.digests import equal_digests
 from tasks.deduplicate.pictures import rows_with
 from tasks.deduplicate.priority import best_first
 from tasks.deduplicate.sharing import Sharing, rows_that_share
 from tasks.files import appearing, is_parquet, read_parquet, sha256_of
-from tasks.scan.images import byte_matrix
 from tasks.signals import in_pieces, of_rows
 from tasks.spill import room
 from tasks.tiles import tile_number
 
-BYTES, PIXELS, PICTURE, TILE, CAPTION = "bytes", "pixels", "picture", "tile", "caption"
+BYTES, PIXELS, PICTURE, SEMANTIC, TILE, CAPTION = "bytes", "pixels", "picture", "semantic", "tile", "caption"
 """Columns of a kinships file: what rows of the same number have in common; null where no other row has it."""
 
 NESTED, AROUND = "nested", "around"
 """A number for each row's tile, if it lies in another one or another one in it, and that of the smallest around it."""
 
+_NONE = np.empty(0, np.int32)
 _REPEATED = "repeated"  # an earlier row has the same img_name
+
+
+class Alike(NamedTuple):
+    """Pairs of numbers of one column; each array of shape (pairs,)."""
+
+    a: NDArray[np.int32]
+    b: NDArray[np.int32]
+    distance: NDArray[np.int8]  # [bits]; 0 for all where the similarity alone counts
+    similarity: NDArray[np.float32]
 
 
 class Kinships(NamedTuple):
@@ -41,60 +51,65 @@ class Kinships(NamedTuple):
     row_id: NDArray[np.int64]  # shape (k,), the best row first
     codes: dict[str, NDArray[np.int32]]  # by column, each of shape (k,): -1 for null
     repeated: NDArray[np.bool_]  # shape (k,): an earlier row has the same img_name
-    a: NDArray[np.int32]  # shape (pairs,): the number of a picture, and
-    b: NDArray[np.int32]  # that of another one that is near
-    distance: NDArray[np.int8]  # shape (pairs,) [bits]
-    similarity: NDArray[np.float32]  # shape (pairs,)
+    alike: dict[str, Alike]  # by column: near-duplicates of PICTURE, semantic ones of SEMANTIC where they count
 
 
 def bring_kinships_up_to_date(
-    scan: ScanReport, settings: Deduplication, pairs: UPath | None, workspace: UPath
+    scan: ScanReport, settings: Deduplication, pairs: UPath | None, semantic: UPath | None, workspace: UPath
 ) -> UPath:
-    """Return the file of the kinships among the rows of ``scan``; beside it stands that of the pairs.
+    """Return the file of the kinships among the rows of ``scan``; beside it stand those of the pairs.
 
     Args:
         scan: what was scanned.
         settings: what counts as a duplicate, and which row is the better one.
         pairs: near-duplicates (:data:`schemas.tables.PAIRS`); None where they do not count.
-        workspace: where both are kept.
+        semantic: semantic duplicates (:data:`schemas.tables.SEMANTIC_PAIRS`); None where they do not count.
+        workspace: where all are kept.
     """
     signals = [[shard.shard, shard.rows, str(shard.signals.name)] for shard in scan.shards]
     measured = scan.shards[0].signals.parent.name if scan.shards else ""
-    asked = settings.model_dump(mode="json", exclude={"references", "near"})
-    near = None if pairs is None else sha256_of(pairs)
-    key = fingerprint([signals, measured, asked, near, KINSHIPS_VERSION])
+    asked = settings.model_dump(mode="json", exclude={"references", "near", "semantic"})
+    found = [None if file is None else sha256_of(file) for file in (pairs, semantic)]
+    key = fingerprint([signals, measured, asked, found, KINSHIPS_VERSION])
     path = workspace / "kinships" / f"{key[:32]}.parquet"
-    if is_parquet(path) and is_parquet(_pairs_beside(path)):
-        return path
-    table, pictures = _kinships(scan, settings, pairs)
-    with appearing(_pairs_beside(path)) as temporary:
-        pq.write_table(pictures, temporary, compression="zstd")
-    with appearing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    beside = [_pairs_beside(path, name) for name in (PICTURE, *([] if semantic is None else [SEMANTIC]))]
+    if not all(map(is_parquet, (*beside, path))):
+        tables = _kinships(scan, settings, pairs, semantic)
+        for file, table in zip((*beside, path), tables, strict=True):
+            with appearing(file) as temporary:
+                pq.write_table(table, temporary, compression="zstd")
     return path
 
 
 def read_kinships(path: UPath) -> Kinships:
     """Return what :func:`bring_kinships_up_to_date` has kept in ``path``."""
-    table, pairs = read_parquet(path), read_parquet(_pairs_beside(path))
+    table = read_parquet(path)
     codes = {name: table[name].to_numpy() for name in table.column_names if name not in ("row_id", _REPEATED)}
     repeated = table[_REPEATED].combine_chunks().to_numpy(zero_copy_only=False)
-    return Kinships(table["row_id"].to_numpy(), codes, repeated, *(column.to_numpy() for column in pairs.columns))
+    pairs = {name: read_parquet(_pairs_beside(path, name)) for name in (PICTURE, SEMANTIC) if name in codes}
+    alike = {name: Alike(*(column.to_numpy() for column in found.columns)) for name, found in pairs.items()}
+    return Kinships(table["row_id"].to_numpy(), codes, repeated, alike)
 
 
-def _pairs_beside(path: UPath) -> UPath:
-    return path.with_name(f"{path.stem}-pairs.parquet")
+def _pairs_beside(path: UPath, name: str) -> UPath:
+    return path.with_name(f"{path.stem}-{name}.parquet")
 
 
-def _kinships(scan: ScanReport, settings: Deduplication, pairs: UPath | None) -> tuple[pa.Table, pa.Table]:
-    """Return the columns of :class:`Kinships` as two tables."""
+def _kinships(scan: ScanReport, settings: Deduplication, pairs: UPath | None, semantic: UPath | None) -> list[pa.Table]:
+    """Return the pairs of :class:`Kinships` as a table for each column that has some, and its rows as the last."""
     near = PAIRS.empty_table() if pairs is None else read_parquet(pairs)
-    ends = [near[name].to_numpy() for name in ("signature_a", "signature_b")]
-    paired = np.unique(np.concatenate(ends))
+    signatures = _distinct(near, _SIGNATURES)
     shared: dict[str, Sharing] = {
-        BYTES: _equal_digests(scan),
-        PICTURE: rows_that_share(lambda: rows_with(scan, "signature"), scan.rows, also=paired),
+        BYTES: equal_digests(scan),
+        PICTURE: rows_that_share(lambda: rows_with(scan, "signature"), scan.rows, also=signatures),
     }
+    alike = [_alike(near, _SIGNATURES, signatures, shared[PICTURE].of_also, "similarity")]
+    del near
+    if semantic is not None:
+        cosines = read_parquet(semantic)
+        rows = _distinct(cosines, _ROWS)
+        shared[SEMANTIC] = _same_picture(scan, shared[BYTES], also=rows)
+        alike.append(_alike(cosines, _ROWS, rows, shared[SEMANTIC].of_also, "cosine"))
     if settings.exact_pixels:
         shared[PIXELS] = rows_that_share(lambda: rows_with(scan, "pixels_xxh3"), scan.rows)
     if settings.same_tile:
@@ -113,44 +128,45 @@ def _kinships(scan: ScanReport, settings: Deduplication, pairs: UPath | None) ->
     repeated[np.searchsorted(row_ids, names.rows)] = _later_ones(names)
     order = best_first(scan, settings, row_ids)
     columns = {"row_id": row_ids[order], _REPEATED: repeated[order]}
-    of_paired = shared[PICTURE].of_also
     for name in list(shared):
         sharing = shared.pop(name)
         code = np.full(len(row_ids), -1, np.int32)
         code[np.searchsorted(row_ids, sharing.rows)] = sharing.code
         columns[name] = code[order]
-    a, b = (of_paired[np.searchsorted(paired, end)] for end in ends)
-    return pa.table(columns), pa.table({"a": a, "b": b, **{name: near[name] for name in ("distance", "similarity")}})
+    return [*alike, pa.table(columns)]
 
 
-def _equal_digests(scan: ScanReport) -> Sharing:
-    """Return the rows whose SHA-256 several have; whole digests are compared where 8 bytes are equal."""
-
-    def heads(place: slice, table: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        column = table["sha256"].combine_chunks()
-        rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-        return place.start + rows, np.ascontiguousarray(byte_matrix(column)[rows, :8]).view(np.uint64)[:, 0]
-
-    alike = rows_that_share(lambda: in_pieces(scan, ["sha256"], heads), scan.rows)
-    return _told_apart(scan, alike) if len(alike.rows) else alike
+_SIGNATURES, _ROWS = ("signature_a", "signature_b"), ("row_a", "row_b")
 
 
-def _told_apart(scan: ScanReport, alike: Sharing) -> Sharing:
-    """Return those of ``alike`` whose whole digest several have."""
-    first = np.empty(int(alike.code.max()) + 1, np.int64)
-    first[alike.code[::-1]] = np.arange(len(alike.rows))[::-1]
-    digests = room((len(alike.rows), 32), np.int8)
+def _distinct(pairs: pa.Table, ends: tuple[str, str]) -> NDArray[Any]:
+    """Return all that is one of a pair, ascending."""
+    return np.unique(np.concatenate([pairs[end].to_numpy() for end in ends]))
+
+
+def _alike(
+    pairs: pa.Table, ends: tuple[str, str], distinct: NDArray[Any], codes: NDArray[np.int32], similarity: str
+) -> pa.Table:
+    """Return ``pairs`` as the columns of :class:`Alike`; ``codes`` are the numbers of all that is ``distinct``."""
+    a, b = (codes[np.searchsorted(distinct, pairs[end].to_numpy())] for end in ends)
+    distance = pairs["distance"] if "distance" in pairs.column_names else np.zeros(len(pairs), np.int8)
+    return pa.table({"a": a, "b": b, "distance": distance, "similarity": pairs[similarity]})
+
+
+def _same_picture(scan: ScanReport, digests: Sharing, *, also: NDArray[np.int64]) -> Sharing:
+    """Return the rows whose image file several have, if a model can see it, and the rows ``also``; ascending."""
+    decoded = np.empty(len(digests.rows), np.bool_)
 
     def take_in(here: slice, table: pa.Table) -> None:
-        digests[here] = byte_matrix(table["sha256"].combine_chunks())
+        decoded[here] = table["luma_std"].is_valid().to_numpy()
 
-    deque(of_rows(scan, ["sha256"], alike.rows, take_in), 0)
-    pieces = range(0, len(digests), 2**20)
-    if all(np.array_equal(digests[at : at + 2**20], digests[first[alike.code[at : at + 2**20]]]) for at in pieces):
-        return alike
-    whole = pa.array([row.tobytes() for row in digests], pa.binary(32)).dictionary_encode().indices.to_numpy()
-    told = rows_that_share(lambda: iter([(alike.rows, whole.astype(np.uint64))]), len(whole))
-    return told
+    deque(of_rows(scan, ["luma_std"], digests.rows, take_in), 0)
+    rows = np.union1d(digests.rows[decoded], also)
+    code = np.full(len(rows), -1, np.int32)
+    code[np.searchsorted(rows, digests.rows[decoded])] = digests.code[decoded]
+    alone = np.flatnonzero(code < 0)
+    code[alone] = int(digests.code.max(initial=-1)) + 1 + np.arange(len(alone))
+    return Sharing(rows, code, code[np.searchsorted(rows, also)])
 
 
 def _later_ones(names: Sharing) -> NDArray[np.bool_]:
@@ -193,8 +209,7 @@ def _nested(scan: ScanReport) -> dict[str, Sharing]:
         found_rows.append(rows[hit])
         found_tiles.append(at[hit].astype(np.int32))
     rows, tiles = np.concatenate(found_rows), np.concatenate(found_tiles)
-    none = np.empty(0, np.int32)
-    return {NESTED: Sharing(rows, tiles, none), AROUND: Sharing(rows, parent[tiles], none)}
+    return {NESTED: Sharing(rows, tiles, _NONE), AROUND: Sharing(rows, parent[tiles], _NONE)}
 
 
 def _smallest_around(numbers: NDArray[np.uint64]) -> NDArray[np.int32]:

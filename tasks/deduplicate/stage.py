@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from prefect import task
 from upath import UPath
 
+from schemas.embedding import EmbedReport
 from schemas.recipe import Deduplication
 from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
 from tasks.deduplicate.known import known_duplicates, record_of
+from tasks.deduplicate.semantic import bring_semantic_up_to_date, compared_vectors
 from tasks.deduplicate.views import ORIENTATIONS, OVERLAPS
 from tasks.files import parquet_rows
 from tasks.options import STAGE
@@ -25,17 +27,19 @@ def deduplicate(
     settings: Deduplication,
     workspace: UPath,
     searched: Callable[[], object] = lambda: None,
+    embedded: Sequence[EmbedReport] = (),
 ) -> DeduplicateReport:
     """Find the near-duplicates of a source and its copies of reference pictures, unless the workspace has them."""
-    return find_duplicates(scan, references, settings, workspace, searched)
+    return find_duplicates(scan, references, settings, workspace, searched, embedded)
 
 
 def count_searches(settings: Deduplication) -> int:
-    """Return how many searches for near-duplicates there are, each of which takes about as long as another."""
+    """Return how many searches there are: for near-duplicates, each takes about as long as another."""
+    semantic = 0 if settings.semantic is None else 1
     if settings.near is None:
-        return 0
+        return semantic
     turned = ORIENTATIONS - 1 if settings.near.any_orientation else 0
-    return 1 + turned + (len(OVERLAPS) if settings.near.overlapping else 0)
+    return 1 + turned + (len(OVERLAPS) if settings.near.overlapping else 0) + semantic
 
 
 def find_duplicates(
@@ -44,15 +48,18 @@ def find_duplicates(
     settings: Deduplication,
     workspace: UPath,
     searched: Callable[[], object] = lambda: None,
+    embedded: Sequence[EmbedReport] = (),
 ) -> DeduplicateReport:
-    """Return where the pairs of near-duplicates and the contaminated rows of ``scan`` stand, making them if need be.
+    """Return where the pairs of duplicates and the contaminated rows of ``scan`` stand, making them if need be.
 
-    Of each search for near-duplicates that is done ``searched`` hears.
+    Of each search for duplicates that is done ``searched`` hears. ``embedded`` are the vectors of all scorers: of use
+    where semantic duplicates count.
 
     Raises:
         TooManyPairs: if too many pictures look alike.
+        NotEmbedded, ClusteringUnavailable: if semantic duplicates cannot be told.
     """
-    if known := known_duplicates(scan, references, settings, workspace):
+    if known := known_duplicates(scan, references, settings, workspace, embedded):
         return known
     # Numba takes half a second to import.
     from tasks.deduplicate.kinships import bring_kinships_up_to_date
@@ -61,14 +68,17 @@ def find_duplicates(
     from tasks.deduplicate.references import find_contaminated
 
     pictures = distinct_pictures(scan)
-    pairs, reused, contaminated = None, False, None
+    pairs, reused, semantic, contaminated = None, False, None, None
     if settings.near is not None:
         pairs, reused = bring_pairs_up_to_date(scan, pictures, settings.near, workspace, searched)
     if references:
         contaminated = find_contaminated(scan, pictures, references, settings, workspace)
     hashed_rows, distinct = pictures.rows, len(pictures.signature)
     del pictures  # hundreds of megabytes of ten million
-    bring_kinships_up_to_date(scan, settings, pairs, workspace)
+    if settings.semantic is not None and (compared := compared_vectors(settings, embedded)):
+        semantic = bring_semantic_up_to_date(scan, compared, settings.semantic, workspace)
+        searched()
+    bring_kinships_up_to_date(scan, settings, pairs, semantic, workspace)
     report = DeduplicateReport(
         rows=scan.rows,
         hashed_rows=hashed_rows,
@@ -76,9 +86,11 @@ def find_duplicates(
         pairs=parquet_rows(pairs),
         path=pairs,
         reused=reused,
+        semantic_pairs=parquet_rows(semantic),
+        semantic=semantic,
         contaminated_rows=parquet_rows(contaminated),
         contaminated=contaminated,
         references=tuple(references),
     )
-    note(record_of(scan, references, settings, workspace), report, without={"references"})
+    note(record_of(scan, references, settings, workspace, embedded), report, without={"references"})
     return report

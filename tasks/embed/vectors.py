@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from schemas.embedding import EmbedReport
+from schemas.errors import CurationError
 from schemas.subset import ScoredSignal
 from tasks.files import read_parquet
 
 Side = Literal["image", "text"]
 Halves = NDArray[np.float16]
+
+
+class NotEmbedded(CurationError):
+    """A scorer is asked of which there are no vectors."""
 
 
 def read_vectors(path: UPath, side: Side) -> tuple[Halves, NDArray[np.bool_]]:

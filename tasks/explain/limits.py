@@ -44,6 +44,7 @@ _HELD = {
     Reason.DUPLICATE_BYTES: Held(("sha256",), ("sha256",)),
     Reason.DUPLICATE_PIXELS: Held(("pixels_xxh3",), ("pixels_xxh3",)),
     Reason.DUPLICATE_NEAR: Held(("phash",), ("phash",)),
+    Reason.DUPLICATE_SEMANTIC: Held((), _DECODED),
     Reason.DUPLICATE_TILE: Held(("z", "x", "y"), ("x",)),
     Reason.NESTED_TILE: Held(("z", "x", "y"), ("x",)),
     Reason.DUPLICATE_CAPTION: Held(("caption_words",), ("caption_xxh3",)),

@@ -19,7 +19,13 @@ from tasks.select.rules import rules_off, validate
 from tasks.select.thresholds import apply_thresholds
 
 _ELSEWHERE = "elsewhere"  # stands for the path of a file, which is not in a manifest
-_SAME_PICTURE = (Reason.DUPLICATE_BYTES, Reason.DUPLICATE_PIXELS, Reason.DUPLICATE_NEAR)
+_SAME_PICTURE = (
+    Reason.DUPLICATE_BYTES,
+    Reason.DUPLICATE_PIXELS,
+    Reason.DUPLICATE_NEAR,
+    Reason.DUPLICATE_SEMANTIC,
+)
+_FROM_ANOTHER = ("duplicate_distance", "duplicate_similarity", "reference_distance")  # measured from another picture
 _PLAIN = Subset(name="plain")  # without any threshold of its own
 
 
@@ -310,7 +316,7 @@ class _Row(NamedTuple):
             shown = (self.settings.subset.top.signal,)
         if shown and shown[0] in SCORES.names:
             return plain_value(self.published.scores.get(shown[0], self.published.measured.get(rule)))
-        if rule.measured in ("duplicate_distance", "reference_distance") and rule in self.judged.rejecting:
+        if rule.measured in _FROM_ANOTHER and rule in self.judged.rejecting:
             return plain_value(self.published.measured.get(rule))
         if self.signals is None:
             return plain_value(self.published.measured.get(rule))
@@ -333,14 +339,16 @@ def _in_short(value: Value) -> str:
 
 def _ways(settings: Deduplication) -> dict[Reason, tuple[str, str | None]]:
     """Return the key of each way in which rows are duplicates, and what is expected; None where it is off."""
-    near, copies = settings.near, settings.caption_copies
+    near, semantic, copies = settings.near, settings.semantic, settings.caption_copies
     bits = near and f"{near.radius_bits} bits and similar by {near.min_similarity:g}"
+    alike = None if semantic is None else f"no kept row of a cosine of {semantic.min_cosine:g} or more"
     nested = "no kept row of a tile in it or around it" if settings.nested_tiles else None
     captions = f"at most {copies:,} kept row{'s' if copies > 1 else ''} of the caption" if copies else None
     return {
         Reason.DUPLICATE_BYTES: ("exact_bytes", "no kept row of equal bytes" if settings.exact_bytes else None),
         Reason.DUPLICATE_PIXELS: ("exact_pixels", "no kept row of equal pixels" if settings.exact_pixels else None),
         Reason.DUPLICATE_NEAR: ("near", f"no kept row within {bits}" if bits else None),
+        Reason.DUPLICATE_SEMANTIC: ("semantic", alike),
         Reason.DUPLICATE_TILE: ("same_tile", "no kept row of the tile" if settings.same_tile else None),
         Reason.NESTED_TILE: ("nested_tiles", nested),
         Reason.DUPLICATE_CAPTION: ("caption_copies", captions),

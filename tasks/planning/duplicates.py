@@ -10,6 +10,7 @@ from schemas.plan import DuplicatesPlan
 from schemas.recipe import Deduplication, Recipe
 from schemas.reports import DeduplicateReport, ReferenceReport
 from tasks.deduplicate.known import known_duplicates
+from tasks.embed.reuse import known_embeddings
 from tasks.files import is_local, parquet_rows
 from tasks.planning.known import Known
 
@@ -45,40 +46,54 @@ def find(recipe: Recipe, known: Known, references: Sequence[Known], folder: UPat
     left out. What is made goes to ``folder``, an empty one.
     """
     scan, settings = known.scan, recipe.deduplication
+    nobody = Pairs("searched")
     if not scan.rows:
-        return Found(_plan(settings, Pairs("searched"), Pairs("searched"), complete=_complete(known, references)), None)
+        return Found(_plan(settings, nobody, nobody, nobody, complete=_complete(known, references)), None)
     _mirror(recipe.workspace, folder)
     scanned = tuple(
         ReferenceReport(name=source.name, scan=reference.scan)
         for source, reference in zip(settings.references, references, strict=True)
         if reference.scan.rows
     )
-    near, contaminated = Pairs("off"), Pairs("searched")
-    if report := known_duplicates(scan, scanned, settings, recipe.workspace):
+    near, semantic, contaminated = Pairs("off"), Pairs("off"), Pairs("searched")
+    embedded = known_embeddings(recipe, scan)
+    if settings.semantic is not None and embedded is None:
+        semantic = Pairs("searched", left_out=("semantic duplicates are left out here: not all rows are embedded",))
+        settings = settings.model_copy(update={"semantic": None})
+    if report := known_duplicates(scan, scanned, settings, recipe.workspace, embedded or ()):
         if settings.near is not None:
             near = Pairs("reused" if known.complete else "extended", report.path)
+        if settings.semantic is not None:
+            semantic = Pairs("reused" if known.complete else "searched", report.semantic)
         if scanned:
             contaminated = Pairs("reused" if _complete(known, references) else "searched", report.contaminated)
     else:
         from tasks.planning.pairs import search_pairs  # Numba takes half a second to import
 
-        report, near, contaminated = search_pairs(
-            scan, scanned, settings, folder,
+        report, near, found, contaminated = search_pairs(
+            scan, scanned, settings, folder, embedded or (),
             complete=known.complete, all_complete=_complete(known, references), search=search,
         )  # fmt: skip
-    plan = _plan(settings, near, contaminated, complete=known.complete)
-    return Found(plan, report, near.left_out + contaminated.left_out, near.problems + contaminated.problems)
+        semantic = semantic if settings.semantic is None else found
+    plan = _plan(recipe.deduplication, near, semantic, contaminated, complete=known.complete)
+    kinds = (near, semantic, contaminated)
+    left_out = tuple(line for kind in kinds for line in kind.left_out)
+    return Found(plan, report, left_out, tuple(line for kind in kinds for line in kind.problems))
 
 
 def _complete(known: Known, references: Sequence[Known]) -> bool:
     return all(one.complete for one in (known, *references))
 
 
-def _plan(settings: Deduplication, near: Pairs, contaminated: Pairs, *, complete: bool) -> DuplicatesPlan:
+def _plan(
+    settings: Deduplication, near: Pairs, semantic: Pairs, contaminated: Pairs, *, complete: bool
+) -> DuplicatesPlan:
     return DuplicatesPlan(
         near="off" if settings.near is None else near.state,
         new_rows=near.new_rows if complete else None,
         pairs=near.rows,
+        semantic="off" if settings.semantic is None else "reused" if semantic.state == "reused" else "searched",
+        semantic_pairs=semantic.rows,
         references="off" if not settings.references else "reused" if contaminated.state == "reused" else "searched",
         contaminated_rows=contaminated.rows,
     )
@@ -87,7 +102,7 @@ def _plan(settings: Deduplication, near: Pairs, contaminated: Pairs, *, complete
 def _mirror(workspace: UPath, folder: UPath) -> None:
     """Have ``folder`` hold the pairs that ``workspace`` knows of, and the like: links to them, or copies of what lies
     elsewhere."""
-    for pattern in ("pairs/*/*.parquet", "contaminated/*.parquet", "kinships/*.parquet"):
+    for pattern in ("pairs/*/*.parquet", "semantic/*.parquet", "contaminated/*.parquet", "kinships/*.parquet"):
         for path in workspace.glob(pattern):
             place = folder.joinpath(*path.parts[-pattern.count("/") - 1 :])
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Near-duplicates and contamination that no run has looked for: in a workspace that is thrown away."""
+"""Duplicates and contamination that no run has looked for: in a workspace that is thrown away."""
 
 import json
 from collections.abc import Sequence
@@ -8,17 +8,22 @@ import numpy as np
 import pyarrow as pa
 from upath import UPath
 
+from schemas.embedding import EmbedReport
 from schemas.errors import CurationError
-from schemas.recipe import Deduplication, NearDuplicates
+from schemas.recipe import Deduplication, NearDuplicates, SemanticDuplicates
 from schemas.reports import DeduplicateReport, ReferenceReport, ScanReport
 from tasks.deduplicate.pairs import bring_pairs_up_to_date
 from tasks.deduplicate.pictures import Pictures, distinct_pictures
 from tasks.deduplicate.references import find_contaminated
-from tasks.files import parquet_rows, read_parquet_metadata
+from tasks.deduplicate.semantic import bring_semantic_up_to_date, compared_vectors, semantic_path
+from tasks.files import is_parquet, parquet_rows, read_parquet_metadata
 from tasks.planning.duplicates import Pairs
 
 SEARCHED_ROWS = 2_000_000
 """Most rows that are searched for near-duplicates without being asked to: that takes some ten seconds."""
+
+COMPARED_ROWS = 100_000
+"""Most rows whose vectors are compared without being asked to: that takes some ten seconds."""
 
 _SEARCH = "left out here, and searched for in the run; --search does it now"
 
@@ -28,24 +33,29 @@ def search_pairs(
     references: Sequence[ReferenceReport],
     settings: Deduplication,
     folder: UPath,
+    embedded: Sequence[EmbedReport],
     *,
     complete: bool,
     all_complete: bool,
     search: bool,
-) -> tuple[DeduplicateReport, Pairs, Pairs]:
-    """Look for near-duplicates, and for copies of references, if that takes seconds or ``search`` asks for it.
+) -> tuple[DeduplicateReport, Pairs, Pairs, Pairs]:
+    """Look for near-duplicates, for semantic ones, and for copies of references, if that takes seconds or ``search``
+    asks for it.
 
     Args:
         scan, references: what was scanned, of the source and of reference sets.
         settings: what counts as a duplicate.
         folder: a workspace with the pairs that are known.
+        embedded: the vectors of these rows.
         complete, all_complete: whether a run would scan nothing of the source, and nothing at all.
         search: look however long it takes.
     """
     pictures = distinct_pictures(scan)
-    near, contaminated = Pairs("off"), Pairs("searched")
+    near, semantic, contaminated = Pairs("off"), Pairs("off"), Pairs("searched")
     if settings.near is not None:
         near = _find_near(scan, pictures, settings.near, folder, complete=complete, search=search)
+    if settings.semantic is not None and (compared := compared_vectors(settings, embedded)):
+        semantic = _find_semantic(scan, compared, settings.semantic, folder, complete=complete, search=search)
     if references:
         contaminated = _find_contaminated(
             scan, pictures, references, settings, folder, complete=all_complete, search=search
@@ -57,11 +67,13 @@ def search_pairs(
         pairs=parquet_rows(near.path),
         path=near.path,
         reused=near.state == "reused",
+        semantic_pairs=parquet_rows(semantic.path),
+        semantic=semantic.path,
         contaminated_rows=parquet_rows(contaminated.path),
         contaminated=contaminated.path,
         references=tuple(references),
     )
-    return report, near, contaminated
+    return report, near, semantic, contaminated
 
 
 def _find_near(
@@ -84,6 +96,20 @@ def _find_near(
         path, _ = bring_pairs_up_to_date(scan, nothing, near, folder)
         return Pairs(state, path, new, ("near-duplicates cannot be searched for",), (str(error),))
     return Pairs(state, path, new)
+
+
+def _find_semantic(
+    scan: ScanReport, report: EmbedReport, semantic: SemanticDuplicates, folder: UPath, *, complete: bool, search: bool
+) -> Pairs:
+    if is_parquet(path := semantic_path(scan, report, semantic, folder)):
+        return Pairs("reused" if complete else "searched", path)
+    if scan.rows > COMPARED_ROWS and not search:
+        return Pairs("searched", left_out=(f"semantic duplicates of {scan.rows:,} rows are {_SEARCH}",))
+    try:
+        return Pairs("searched", bring_semantic_up_to_date(scan, report, semantic, folder))
+    except CurationError as error:
+        told = "semantic duplicates cannot be searched for"
+        return Pairs("searched", left_out=(told,), problems=(str(error),))
 
 
 def _find_contaminated(

@@ -10,10 +10,11 @@ from schemas.plan import Outcome, Place, SubsetPlan
 from schemas.recipe import Recipe
 from schemas.reports import SelectReport
 from schemas.subset import Subset
+from tasks.embed.vectors import NotEmbedded
 from tasks.files import read_parquet
 from tasks.planning.known import Known, lies_here
 from tasks.published import NotASubset
-from tasks.select.basis import Basis, NotEmbedded
+from tasks.select.basis import Basis
 from tasks.select.thresholds import ColumnAbsent, NoValues
 from tasks.signals import first_row_ids, readable_shards
 from tasks.source.shards import Shard, shard_size

@@ -26,7 +26,7 @@ MEMBERS = 5
 
 _IN_DOUBT = 2
 _LARGEST = 2
-_UNMEASURED = 2.0  # above any correlation: equal bytes, tiles and captions are in no doubt
+_UNMEASURED = 2.0  # above any correlation or cosine: equal bytes, tiles and captions are in no doubt
 
 Why = Literal["among the least similar", "among the largest", "drawn at random"]
 
@@ -38,7 +38,7 @@ class Merged(NamedTuple):
     keeper: Rows
     reason: NDArray[np.uint64]  # the bit of the first duplicate reason: the one that `keeper` belongs to
     distance: NDArray[np.int8]  # [bits]; -1 where the reason is not the picture
-    similarity: NDArray[np.float32]  # correlation; 2 where it was not measured
+    similarity: NDArray[np.float32]  # correlation or cosine; 2 where it was not measured
 
     def take(self, at: Rows) -> "Merged":
         """Return the rows at the positions ``at``."""
@@ -88,8 +88,8 @@ def draw_groups(merged: Merged, near: Mask, *, seed: int) -> dict[Reason, Draw]:
         seed: of the random draw.
 
     Returns:
-        For near-duplicates, the groups of the least similar rows first, those that a person must judge; then the
-        largest ones, and as many as there is room for at random.
+        For near and semantic duplicates, the groups of the least similar rows first, those that a person must judge;
+        then the largest ones, and as many as there is room for at random.
     """
     rng = np.random.default_rng(seed)
     _, group, sizes = np.unique(merged.keeper, return_inverse=True, return_counts=True)
@@ -98,7 +98,7 @@ def draw_groups(merged: Merged, near: Mask, *, seed: int) -> dict[Reason, Draw]:
     for reason in GROUPED:
         rows = np.flatnonzero(merged.reason == np.uint64(reason.bit))
         if len(rows):
-            in_doubt = _IN_DOUBT if reason is Reason.DUPLICATE_NEAR else 0
+            in_doubt = _IN_DOUBT if reason in (Reason.DUPLICATE_NEAR, Reason.DUPLICATE_SEMANTIC) else 0
             drawn[reason] = _draw(merged.take(rows), totals[rows], near, rng, in_doubt=in_doubt)
     return drawn
 

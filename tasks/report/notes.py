@@ -52,8 +52,9 @@ def changed_note(rejected: Facts | None) -> str:
     reason, value = Reason(rejected["reasons"][0]), rejected["measured"][0]
     if reason is Reason.CONTAMINATED:
         return rejected_note(reason, {**rejected, "reference_distance": int(value)})
-    if rejected["duplicate_distance"] is not None and reason.stage is Stage.DEDUPLICATION:
-        return _likeness(rejected)
+    alike = reason is Reason.DUPLICATE_SEMANTIC or rejected["duplicate_distance"] is not None
+    if alike and reason.stage is Stage.DEDUPLICATION:
+        return _likeness(reason, rejected)
     return rejected_note(reason, {**rejected, str(reason.measured): value})
 
 
@@ -81,11 +82,13 @@ def member_note(reason: Reason, facts: Facts, keeper: Facts) -> str:
             return f"tile {_tile(facts)}, {'inside' if facts['z'] > keeper['z'] else 'around'} the kept one"
         case Reason.DUPLICATE_CAPTION:
             return "same caption"
-    return _likeness(facts)
+    return _likeness(reason, facts)
 
 
-def _likeness(facts: Facts) -> str:
+def _likeness(reason: Reason, facts: Facts) -> str:
     similarity = facts["duplicate_similarity"]
+    if reason is Reason.DUPLICATE_SEMANTIC:
+        return f"cosine {similarity:.3f}"
     return _bits(facts["duplicate_distance"]) + ("" if similarity is None else f", similarity {similarity:.2f}")
 
 

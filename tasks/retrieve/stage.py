@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from schemas.embedding import EmbedReport
-from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import ScanReport
 from schemas.retrieval import Hit, Retrieval, Retrieved
@@ -17,7 +16,7 @@ from schemas.scorer import Scorer
 from schemas.subset import RowList
 from tasks.embed.model import load_embedder
 from tasks.embed.reuse import embed_report, known_vectors
-from tasks.embed.vectors import Halves, vectors_by_shard
+from tasks.embed.vectors import Halves, NotEmbedded, vectors_by_shard
 from tasks.pinning import pinned
 from tasks.planning.known import lies_here, look_up
 from tasks.retrieve.search import Found, best_rows
@@ -28,10 +27,6 @@ from tasks.source.pairs import read_pairs
 _SPARE = 4  # times as many are found as are shown, for the same picture may be there several times
 
 
-class NotEmbedded(CurationError):
-    """There are no vectors to be compared."""
-
-
 class Pictures(NamedTuple):
     """What was found, and the bytes of its pictures by row id, as far as they lie on this machine."""
 
@@ -39,7 +34,9 @@ class Pictures(NamedTuple):
     images: dict[int, bytes | None]
 
 
-def retrieve(recipe: Recipe, texts: Sequence[str], *, count: int, scorer: str | None, subset: UPath | None) -> Pictures:
+def retrieve(
+    recipe: Recipe, texts: Sequence[str], *, count: int, scorer: str | None, subset: tuple[str, UPath] | None
+) -> Pictures:
     """Return the ``count`` pictures of the source of ``recipe`` that are most like each of ``texts``.
 
     Of pictures whose bytes are equal the first is shown.
@@ -49,7 +46,7 @@ def retrieve(recipe: Recipe, texts: Sequence[str], *, count: int, scorer: str | 
         texts: what to look for.
         count: pictures for each text.
         scorer: name of the recipe's scorer whose vectors are compared; None: the first.
-        subset: a folder whose rows alone are looked at; None: all rows.
+        subset: name and folder of one whose rows alone are looked at; None: all rows.
 
     Raises:
         NotEmbedded: if the recipe has no such scorer, or the source no vectors by it.
@@ -61,7 +58,7 @@ def retrieve(recipe: Recipe, texts: Sequence[str], *, count: int, scorer: str | 
     scan, report = known.scan, _embedded(recipe, chosen, known.scan)
     asked = np.ones(scan.rows, np.bool_)
     if subset is not None:
-        asked = listed_rows(scan, RowList(path=subset), all_there=False)
+        asked = listed_rows(scan, RowList(path=subset[1]), all_there=False)
     pictures = 0
 
     def shards() -> Iterator[tuple[slice, Halves, NDArray[np.bool_]]]:
@@ -94,7 +91,7 @@ def retrieve(recipe: Recipe, texts: Sequence[str], *, count: int, scorer: str | 
         Retrieved(text=text, hits=tuple(map(hit, found.row_id.tolist(), found.cosine.tolist())))
         for text, found in zip(texts, best, strict=True)
     )
-    place = recipe.source.name if subset is None else f"{subset.name} of {recipe.source.name}"
+    place = recipe.source.name if subset is None else f"{subset[0]} of {recipe.source.name}"
     retrieval = Retrieval(place=place, scorer=chosen.name, pictures=pictures, texts=told)
     return Pictures(retrieval, {row: image for row, (image, _) in pairs.items()})
 

@@ -11,12 +11,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.embedding import EmbedReport
-from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, ScanReport
 from schemas.subset import SCORED, ScoredSignal, Subset
 from schemas.tables import CONTAMINATED, SCORES
 from schemas.thresholds import ScorerRange
+from tasks.embed.vectors import NotEmbedded, load_scores
 from tasks.files import read_parquet
 from tasks.select.draw import identify_rows
 from tasks.select.masks import Masks
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from tasks.select.duplicates import KeeperElections
 
 _T = TypeVar("_T")
-
-
-class NotEmbedded(CurationError):
-    """A subset asks a scorer of which there are no vectors."""
 
 
 class Basis:
@@ -95,7 +91,6 @@ class Basis:
         Raises:
             NotEmbedded: if there are no vectors of one.
         """
-        from tasks.embed.vectors import load_scores
         from tasks.select.scores import mean_of_standard_scores
 
         limits: ScorerRange = getattr(subset, signal)
@@ -125,8 +120,9 @@ class Basis:
         # Numba takes half a second to import.
         from tasks.deduplicate.kinships import bring_kinships_up_to_date, read_kinships
 
-        recipe, pairs = self.recipe, self.duplicates.path
-        return read_kinships(bring_kinships_up_to_date(self.scan, recipe.deduplication, pairs, recipe.workspace))
+        settings, found = self.recipe.deduplication, self.duplicates
+        files = found.path, found.semantic
+        return read_kinships(bring_kinships_up_to_date(self.scan, settings, *files, self.recipe.workspace))
 
     @cached_property
     def elections(self) -> "KeeperElections":

@@ -18,7 +18,11 @@ class Copies(NamedTuple):
 
 
 def find_copies(kinships: Kinships) -> Copies:
-    """Return the copies among the rows of ``kinships``; all others are nobody's."""
+    """Return the copies among the rows of ``kinships``; all others are nobody's.
+
+    Semantic duplicates are left out: from step to step a whole class of pictures, all sea or all forest, would become
+    the copies of one, and could be in no more than one split.
+    """
     order = np.argsort(kinships.row_id)
     same = np.arange(len(order))
     codes = {name: kinships.codes[name][order] for name in (BYTES, PICTURE)}
@@ -28,7 +32,8 @@ def find_copies(kinships: Kinships) -> Copies:
         _join(same, known, first[name][code[known]])
     _settle(same)
     near = same.copy()
-    _join(near, first[PICTURE][kinships.a], first[PICTURE][kinships.b])
+    pairs = kinships.alike[PICTURE]
+    _join(near, first[PICTURE][pairs.a], first[PICTURE][pairs.b])
     _settle(near)
     return Copies(kinships.row_id[order], same, near)
 

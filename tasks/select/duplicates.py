@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from schemas.reasons import Reason
 from schemas.recipe import Deduplication
-from tasks.deduplicate.kinships import AROUND, BYTES, CAPTION, NESTED, PICTURE, PIXELS, TILE, Kinships
-from tasks.select.election import Electorate, Group, Near, Nested, Thinned
+from tasks.deduplicate.kinships import AROUND, BYTES, CAPTION, NESTED, PICTURE, PIXELS, SEMANTIC, TILE, Kinships
+from tasks.select.election import Electorate, Group, Near, Nearest, Nested, Thinned
 
 
 class Duplicates(NamedTuple):
@@ -18,14 +18,17 @@ class Duplicates(NamedTuple):
     reasons: NDArray[np.uint64]  # mask of deduplication reasons, contamination left out
     keeper: NDArray[np.int64]  # of the first of these reasons, its position among them; -1 where there is none
     distance: NDArray[np.int8]  # from it [bits]; -1 where no picture was compared
-    similarity: NDArray[np.float32]  # to it; NaN but for near-duplicates
+    similarity: NDArray[np.float32]  # to it; NaN but for near and semantic duplicates
 
 
 class KeeperElections:
     """Elections of keepers among the rows of kinships, one for each set of rows that may be kept."""
 
     def __init__(self, kinships: Kinships, settings: Deduplication, *, near: bool):
-        """Say which kinships of rows make duplicates: those of ``settings``, and, if ``near``, near pictures."""
+        """Say which kinships of rows make duplicates: those of ``settings``, and, if ``near``, near pictures.
+
+        Semantic duplicates count where kinships hold them.
+        """
         codes = kinships.codes
         groups = {}
         if settings.exact_bytes:
@@ -36,11 +39,15 @@ class KeeperElections:
             groups[Reason.DUPLICATE_TILE] = Group(codes[TILE], 1)
         if settings.caption_copies is not None:
             groups[Reason.DUPLICATE_CAPTION] = Group(codes[CAPTION], settings.caption_copies)
-        pictures = Near(codes[PICTURE], kinships.a, kinships.b, kinships.distance, kinships.similarity)
+        nears = {}
+        if near:
+            nears[Reason.DUPLICATE_NEAR] = Near(codes[PICTURE], *kinships.alike[PICTURE])
+        if SEMANTIC in kinships.alike:
+            nears[Reason.DUPLICATE_SEMANTIC] = Near(codes[SEMANTIC], *kinships.alike[SEMANTIC])
         nested = _nested(codes[NESTED], codes[AROUND]) if settings.nested_tiles is not None else None
-        self._reasons = tuple(groups)
+        self._of_groups, self._of_nears = tuple(groups), tuple(nears)
         self._electorate = Electorate(
-            len(kinships.row_id), groups=list(groups.values()), near=pictures if near else None, nested=nested
+            len(kinships.row_id), groups=list(groups.values()), nears=list(nears.values()), nested=nested
         )
 
     def name_keepers(self, passed: NDArray[np.bool_]) -> Duplicates:
@@ -49,9 +56,8 @@ class KeeperElections:
         Rows that were all elected are all elected again, so that what is left of them can be named in the same way.
         """
         election = self._electorate.elect(np.flatnonzero(passed))
-        keepers = dict(zip(self._reasons, election.groups, strict=True))
-        keepers |= {Reason.DUPLICATE_NEAR: election.near, Reason.NESTED_TILE: election.nested}
-        return _named(election.kept, keepers, election.distance, election.similarity)
+        keepers = dict(zip(self._of_groups, election.groups, strict=True)) | {Reason.NESTED_TILE: election.nested}
+        return _named(election.kept, keepers, dict(zip(self._of_nears, election.nears, strict=True)))
 
     def thin(self, passed: NDArray[np.bool_]) -> Thinned:
         """Elect as :meth:`name_keepers` does, and name nobody: in a fraction of the time."""
@@ -65,22 +71,23 @@ def _nested(tile: NDArray[np.int32], around: NDArray[np.int32]) -> Nested:
 
 
 def _named(
-    kept: NDArray[np.bool_],
-    keepers: dict[Reason, NDArray[np.int64]],
-    distance: NDArray[np.int8],
-    similarity: NDArray[np.float32],
+    kept: NDArray[np.bool_], keepers: dict[Reason, NDArray[np.int64]], nears: dict[Reason, Nearest]
 ) -> Duplicates:
     """Return each row's reasons; of a picture that is the same in several ways, the plainest alone."""
     rows = len(kept)
     reasons, keeper = np.zeros(rows, np.uint64), np.full(rows, -1, np.int64)
     far, alike = np.full(rows, -1, np.int8), np.full(rows, np.nan, np.float32)
-    for reason in (Reason.DUPLICATE_BYTES, Reason.DUPLICATE_PIXELS, Reason.DUPLICATE_NEAR):
+    for reason in (Reason.DUPLICATE_BYTES, Reason.DUPLICATE_PIXELS):
         if reason in keepers:
             hit = np.flatnonzero((keepers[reason] >= 0) & (keeper < 0))
             reasons[hit] |= np.uint64(reason.bit)
-            keeper[hit] = keepers[reason][hit]
-            far[hit] = distance[hit] if reason is Reason.DUPLICATE_NEAR else 0
-            alike[hit] = similarity[hit] if reason is Reason.DUPLICATE_NEAR else np.nan
+            keeper[hit], far[hit] = keepers[reason][hit], 0
+    for reason, nearest in nears.items():
+        hit = np.flatnonzero((nearest.keeper >= 0) & (keeper < 0))
+        reasons[hit] |= np.uint64(reason.bit)
+        keeper[hit], alike[hit] = nearest.keeper[hit], nearest.similarity[hit]
+        if reason is Reason.DUPLICATE_NEAR:  # vectors have no distance in bits
+            far[hit] = nearest.distance[hit]
     for reason in (Reason.DUPLICATE_TILE, Reason.NESTED_TILE, Reason.DUPLICATE_CAPTION):
         if reason in keepers:
             hit = np.flatnonzero(keepers[reason] >= 0)

@@ -28,7 +28,7 @@ def check_duplicates(pictures: "Pictures", index: pa.Table, settings: Deduplicat
 
     Near-duplicates are looked for among whole pictures, in every orientation that the recipe counts: rows whose hashes
     in the index are within the radius are decoded again and compared. Crops and overlapping views are not looked for,
-    nor near-duplicates where the data files are not there.
+    nor near-duplicates where the data files are not there, nor semantic duplicates, which take the model.
     """
     if settings.exact_bytes:
         counts = index["sha256"].drop_null().value_counts()

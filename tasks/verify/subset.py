@@ -182,10 +182,8 @@ def _check_tables(manifest: Manifest, promises: Promises | None, tables: _Tables
     if index is not None and rejected is not None:
         yield from check_rows(manifest, index, rejected)
         yield from check_counts(manifest, index, rejected)
-        near = None if promises is None else promises.deduplication.near
-        radius, least = (None, 0.0) if near is None else (near.radius_bits, near.min_similarity)
         if promises is not None:
-            yield from check_keepers(index, rejected, radius, least)
+            yield from check_keepers(index, rejected, promises.deduplication)
     if index is not None:
         yield from check_places(manifest, index)
         if promises is not None:

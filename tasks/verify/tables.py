@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas.manifest import Manifest
-from schemas.reasons import REASONS, Stage
-from schemas.recipe import fingerprint
+from schemas.reasons import REASONS, Reason, Stage
+from schemas.recipe import Deduplication, fingerprint
 from schemas.reports import FunnelStep, ReasonCount
 from schemas.tables import INDEX_FILE, REJECTED_FILE
 from tasks.published import MANIFEST
@@ -188,31 +188,33 @@ def _step(step: FunnelStep) -> tuple[Stage, int, int]:
     return step.stage, step.rejected, step.left
 
 
-def check_keepers(index: pa.Table, rejected: pa.Table, radius_bits: int | None, least: float) -> Iterator[str]:
-    """Yield which rejected duplicates name no kept row, or one that is too far away.
-
-    Args:
-        index, rejected: the tables.
-        radius_bits: how far near-duplicates may be from each other [bits]; None: there are none.
-        least: correlation that near-duplicates have at least.
-    """
+def check_keepers(index: pa.Table, rejected: pa.Table, settings: Deduplication) -> Iterator[str]:
+    """Yield which rejected duplicates name no kept row, or one that is too far away by ``settings``."""
+    near, semantic = settings.near, settings.semantic
+    most, least = (-1, 0.0) if near is None else (near.radius_bits, near.min_similarity)
+    cosine = 2.0 if semantic is None else semantic.min_cosine
     keepers = rejected["duplicate_of"]
     strangers = np.setdiff1d(keepers.drop_null().to_numpy(), index["row_id"].to_numpy())
     if len(strangers):
         yield f"{REJECTED_FILE}: duplicate_of names rows that are not kept: {some(strangers)}"
     lists = CodeLists(rejected["reasons"])
-    named, far, alike = (rejected[name] for name in ("duplicate_of", "duplicate_distance", "duplicate_similarity"))
-    distance = pc.fill_null(far, -1).to_numpy()
-    similarity = pc.fill_null(alike, -1).to_numpy()
-    near, exact = (
-        lists.holds([number for number, reason in enumerate(REASONS) if reason.value in values])
-        for values in (("duplicate_near",), ("duplicate_bytes", "duplicate_pixels"))
+    named = rejected["duplicate_of"]
+    distance = pc.fill_null(rejected["duplicate_distance"], -1).to_numpy()
+    similarity = pc.fill_null(rejected["duplicate_similarity"], -1).to_numpy()
+    alike, shown, exact = (
+        lists.holds([REASONS.index(reason) for reason in reasons])
+        for reasons in (
+            (Reason.DUPLICATE_NEAR,),
+            (Reason.DUPLICATE_SEMANTIC,),
+            (Reason.DUPLICATE_BYTES, Reason.DUPLICATE_PIXELS),
+        )
     )
-    most = -1 if radius_bits is None else radius_bits
     for told, wrong in (
         ("names no kept row of which it is a duplicate", lists.holds(_BY_DUPLICATES) != named.is_valid().to_numpy()),
-        (f"duplicate_distance is not within {most} bits", near & ((distance < 0) | (distance > most))),
-        (f"duplicate_similarity is below {least:g}", near & (similarity < least - 1e-6)),
+        (f"duplicate_distance is not within {most} bits", alike & ((distance < 0) | (distance > most))),
+        (f"duplicate_similarity is below {least:g}", alike & (similarity < least - 1e-6)),
+        (f"cosine of semantic duplicates is below {cosine:g}", shown & (similarity < cosine - 1e-6)),
+        ("duplicate_distance of semantic duplicates is not null", shown & (distance != -1)),
         ("duplicate_distance of equal images is not 0", exact & (distance != 0)),
         ("names no reference picture", lists.holds([_BY_DUPLICATES[0] - 1]) != rejected["reference"].is_valid()),
     ):

@@ -15,8 +15,6 @@ from flows.curate import curate
 from schemas.recipe import Recipe
 from schemas.retrieval import Retrieval
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
-
 
 def made(tmp_path: Path, model: Path) -> Recipe:
     """Return a recipe that was run: five pictures of each colour, of which the first two are equal."""
@@ -46,12 +44,18 @@ def made(tmp_path: Path, model: Path) -> Recipe:
     return recipe
 
 
+@pytest.fixture(scope="module")
+def _home(tmp_path_factory: pytest.TempPathFactory, colour_model: Path, prefect_server: None) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    YAML(typ="safe").dump(made(home, colour_model).model_dump(mode="json"), home / "recipe.yaml")
+    return home
+
+
 @pytest.fixture
-def curated(tmp_path: Path, colour_model: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    monkeypatch.chdir(tmp_path)
-    recipe = made(tmp_path, colour_model)
-    YAML(typ="safe").dump(recipe.model_dump(mode="json"), tmp_path / "recipe.yaml")
-    return recipe
+def home(_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a recipe that was run, in which one is."""
+    monkeypatch.chdir(_home)
+    return _home
 
 
 def found(*arguments: str) -> Retrieval:
@@ -60,7 +64,7 @@ def found(*arguments: str) -> Retrieval:
     return Retrieval.model_validate_json(result.stdout)
 
 
-def test_the_pictures_of_a_text_are_found_the_best_first(curated: Recipe, tmp_path: Path) -> None:
+def test_the_pictures_of_a_text_are_found_the_best_first(home: Path) -> None:
     for place in ("recipe.yaml", "workspace"):
         answer = found(place, "a blue lake", "red", "--count", "4")
 
@@ -76,30 +80,31 @@ def test_the_pictures_of_a_text_are_found_the_best_first(curated: Recipe, tmp_pa
         assert all(hit.caption and hit.shard.startswith("data-") for hit in answer.texts[0].hits)
 
 
-def test_of_a_subset_its_own_pictures_alone(curated: Recipe, tmp_path: Path) -> None:
+def test_of_a_subset_its_own_pictures_alone(home: Path) -> None:
     import pyarrow.parquet as pq
 
-    kept = set(pq.read_table(tmp_path / "subsets" / "few" / "index.parquet")["row_id"].to_pylist())
-    answer = found(str(tmp_path / "subsets" / "few"), *COLOURS, "--count", "40")
+    kept = set(pq.read_table(home / "subsets" / "few" / "index.parquet")["row_id"].to_pylist())
+    answer = found(str(home / "subsets" / "few"), *COLOURS, "--count", "40")
 
+    assert answer.place == "few of tiny"
     assert answer.pictures == len(kept)
     assert {hit.row_id for one in answer.texts for hit in one.hits} == kept
 
 
-def test_the_page_shows_them(curated: Recipe, tmp_path: Path, browser: Browser) -> None:
+def test_the_page_shows_them(home: Path, browser: Browser) -> None:
     result = CliRunner().invoke(app, ["retrieve", "recipe.yaml", "a <i>green</i> field", "--page", "found.html"])
 
     assert result.exit_code == 0, result.output
     assert "contact sheet: found.html" in result.stdout
     assert "<b>green</b> [bold]" in " ".join(result.stdout.replace("│", " ").split())
-    page = browser.open((tmp_path / "found.html").as_uri())
+    page = browser.open((home / "found.html").as_uri())
     assert page.do(lambda opened: opened.locator("h1").inner_text()) == "a <i>green</i> field"
     assert page.do(lambda opened: opened.locator(".sheet img").count()) == 24
     assert page.do(lambda opened: opened.locator("main b").count()) == 0
     assert not page.problems
 
 
-def test_what_cannot_be_found_is_told(curated: Recipe, tmp_path: Path) -> None:
+def test_what_cannot_be_found_is_told(home: Path) -> None:
     def told(*arguments: str) -> tuple[int, str]:
         result = CliRunner().invoke(app, ["retrieve", *arguments])
         return result.exit_code, result.output
@@ -110,12 +115,12 @@ def test_what_cannot_be_found_is_told(curated: Recipe, tmp_path: Path) -> None:
     )
     assert told("recipe.yaml", " ")[0] == 2
     assert told("nowhere", "blue")[0] == 2
-    (tmp_path / "folder").mkdir()
+    (home / "folder").mkdir()
     assert told("recipe.yaml", "blue", "--page", "folder")[0] == 2
-    for path in (tmp_path / "workspace").glob("vectors/*/*.parquet"):
-        path.unlink()
-        break
+    path = next((home / "workspace").glob("vectors/*/*.parquet"))
+    path.rename(home / "aside")
     code, output = told("recipe.yaml", "blue")
+    (home / "aside").rename(path)
     assert code == 1
     assert "colours: 2 of 3 scanned shards have vectors" in output
     assert "run git10m embed before" in output

@@ -1,0 +1,105 @@
+"""The pairs of semantic duplicates of a source that the workspace knows of, by the vectors of one scorer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from upath import UPath
+
+from schemas.embedding import EmbedReport
+from schemas.recipe import Deduplication, SemanticDuplicates, fingerprint
+from schemas.reports import ScanReport
+from schemas.tables import SEMANTIC_PAIRS, SEMANTIC_VERSION
+from tasks.embed.vectors import Halves, NotEmbedded, vectors_by_shard
+from tasks.files import appearing, is_parquet
+from tasks.spill import room
+
+PICTURES_OF_CLUSTER = 1_000
+"""Pictures of a cluster, on average, where the recipe does not say how many clusters there are."""
+
+
+def compared_vectors(settings: Deduplication, embedded: Sequence[EmbedReport]) -> EmbedReport | None:
+    """Return the vectors by which semantic duplicates are told; None where these do not count.
+
+    Raises:
+        NotEmbedded: if ``embedded`` does not hold them.
+    """
+    semantic = settings.semantic
+    if semantic is None:
+        return None
+    found = [report for report in embedded if semantic.scorer in (None, report.scorer)]
+    if not found:
+        raise NotEmbedded(
+            f"deduplication.semantic: found no vectors by {semantic.scorer or 'a scorer'}; run git10m embed before"
+        )
+    return found[0]
+
+
+def vectors_key(report: EmbedReport) -> list[list[str]]:
+    """Return what the vectors of ``report`` are called: by weights, by what the model was shown, and by shard."""
+    return [[shard.vectors.parent.name, shard.vectors.name] for shard in report.shards]
+
+
+def semantic_path(scan: ScanReport, report: EmbedReport, semantic: SemanticDuplicates, workspace: UPath) -> UPath:
+    """Return where the semantic duplicates are kept: a name for signals, vectors and settings."""
+    signals = [[shard.signals.parent.name, shard.signals.name] for shard in scan.shards]
+    asked = semantic.model_dump(mode="json", exclude={"scorer"})
+    key = fingerprint([signals, vectors_key(report), asked, SEMANTIC_VERSION])
+    return workspace / "semantic" / f"{key[:32]}.parquet"
+
+
+def bring_semantic_up_to_date(
+    scan: ScanReport, report: EmbedReport, semantic: SemanticDuplicates, workspace: UPath
+) -> UPath:
+    """Return the file of the semantic duplicates (:data:`schemas.tables.SEMANTIC_PAIRS`) among the rows of ``scan``.
+
+    All are searched for again when a shard joins or goes, as that moves the clusters. The vectors are copied to a
+    temporary file if they are many, 2 bytes a number.
+
+    Raises:
+        ClusteringUnavailable, TooManyPairs: as :func:`tasks.deduplicate.cosine.cosine_pairs`.
+        OSError: if the folder for temporary files has no room for the vectors.
+    """
+    path = semantic_path(scan, report, semantic, workspace)
+    if not is_parquet(path):
+        with appearing(path) as temporary:
+            pq.write_table(_pairs(scan, report, semantic), temporary, compression="zstd")
+    return path
+
+
+def _pairs(scan: ScanReport, report: EmbedReport, semantic: SemanticDuplicates) -> pa.Table:
+    # Numba, and what finds rows of equal bytes, take half a second to import.
+    from tasks.deduplicate.cosine import cosine_pairs
+    from tasks.deduplicate.digests import equal_digests
+
+    digests = equal_digests(scan)
+    group = np.full(scan.rows, -1, np.int32)
+    group[digests.rows] = digests.code
+    rows, vectors = _distinct(report, group)
+    del group
+    clusters = semantic.clusters or -(-len(rows) // PICTURES_OF_CLUSTER)
+    found = cosine_pairs(vectors, clusters, semantic.min_cosine)
+    return pa.table([rows[found.a], rows[found.b], found.cosine], schema=SEMANTIC_PAIRS)
+
+
+def _distinct(report: EmbedReport, group: NDArray[np.int32]) -> tuple[NDArray[np.int64], Halves]:
+    """Return the rows whose picture is compared, shape (n,), ascending, and its vectors: of each group the first.
+
+    ``group``, of shape (rows,), is -1 for a row whose image file no other has.
+    """
+    vectors = room((sum(shard.pictures for shard in report.shards), report.dimensions), np.float16)
+    rows = np.empty(len(vectors), np.int64)
+    seen = np.zeros(int(group.max(initial=-1)) + 1, np.bool_)
+    count = 0
+    for place, found, present in vectors_by_shard(report, "image"):
+        groups = group[place]
+        first = np.zeros(len(groups), np.bool_)
+        first[np.unique(np.where(present, groups, -1), return_index=True)[1]] = True
+        wanted = np.flatnonzero(present & ((groups < 0) | (first & ~seen[groups])))
+        seen[groups[present & (groups >= 0)]] = True
+        here = slice(count, count + len(wanted))
+        rows[here], vectors[here] = place.start + wanted, found[wanted]
+        count = here.stop
+    return rows[:count], vectors[:count]
