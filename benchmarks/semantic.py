@@ -1,4 +1,4 @@
-"""Semantic duplicates: seconds, and which part of all pairs clustering finds, against exact search.
+"""Semantic duplicates: seconds, and what clustering finds of all pairs and of all rows to reject, by exact search.
 
 Vectors are drawn as those of a model lie: around the classes of a long-tailed set of classes, on a few strong and many
 faint axes; a tenth of them are another one moved a little, so that their cosine with it is spread from 0.9 to 1. Each
@@ -15,6 +15,8 @@ import time
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tasks.deduplicate.cosine import CosinePairs, assigned, cosine_pairs
 
 LIMITS = (0.9, 0.95, 0.98)
 OF_CLUSTER = (500, 1_000, 2_000)
@@ -42,16 +44,26 @@ def measure(rows: int, dimensions: int, of_cluster: int) -> dict[str, float]:
     """Search once, with so many vectors of a cluster on average; 0: all are in one."""
     import faiss  # noqa: F401  # loaded before the clock starts
 
-    from tasks.deduplicate.cosine import assigned, cosine_pairs
-
     made, clusters = vectors(rows, dimensions), -(-rows // of_cluster) if of_cluster else 1
     begin = time.perf_counter()
     cluster = assigned(made, clusters)
     clustered = time.perf_counter() - begin
     found = cosine_pairs(made, clusters, min(LIMITS))
     seconds = time.perf_counter() - begin - clustered  # clustering once more within
-    counts = {f"pairs {least:g}": int((found.cosine >= np.float32(least)).sum()) for least in LIMITS}
+    counts: dict[str, float] = {}
+    for least in LIMITS:
+        reached = found.cosine >= np.float32(least)
+        counts[f"pairs {least:g}"] = int(reached.sum())
+        counts[f"rows {least:g}"] = rejected(rows, CosinePairs(*(part[reached] for part in found)))
     return {"clustered": clustered, "seconds": seconds, "largest": int(np.bincount(cluster).max()), **counts}
+
+
+def rejected(rows: int, pairs: CosinePairs) -> int:
+    """Return how many rows an election rejects, the first rows the best."""
+    from tasks.select.election import Electorate, Near
+
+    near = Near(np.arange(rows, dtype=np.int32), pairs.a, pairs.b, np.zeros(len(pairs.a), np.int8), pairs.cosine)
+    return rows - int(Electorate(rows, nears=[near]).thin(np.arange(rows)).kept.sum())
 
 
 def _in_a_process(*arguments: int) -> dict[str, float]:
@@ -70,16 +82,15 @@ def main() -> None:
     if asked.one:
         print(json.dumps(measure(*asked.one)))
         return
-    limits = " | ".join(f"pairs from {least:g}" for least in LIMITS)
+    counted = [f"{what} {least:g}" for least in LIMITS for what in ("pairs", "rows")]
+    limits = " | ".join(f"{name.split()[0]} from {name.split()[1]}" for name in counted)
     print(f"| vectors | of a cluster | largest | seconds | of them clustering | {limits} |")
-    print("|---" * (5 + len(LIMITS)) + "|")
+    print("|---:" * (5 + len(counted)) + "|")
     for rows in asked.rows:
         exact = _in_a_process(rows, asked.dimensions, 0)
         for of_cluster in (0, *OF_CLUSTER):
             one = _in_a_process(rows, asked.dimensions, of_cluster) if of_cluster else exact
-            shares = [f"{100 * one[f'pairs {least:g}'] / exact[f'pairs {least:g}']:.1f} %" for least in LIMITS]
-            if not of_cluster:
-                shares = [f"{one[f'pairs {least:g}']:,}" for least in LIMITS]
+            shares = [f"{100 * one[name] / exact[name]:.1f} %" if of_cluster else f"{one[name]:,}" for name in counted]
             cells = [
                 f"{rows:,}", f"{of_cluster:,}" if of_cluster else "all", f"{one['largest']:,.0f}",
                 f"{one['seconds']:.1f}", f"{one['clustered']:.1f}", *shares,

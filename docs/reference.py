@@ -51,7 +51,7 @@ Every rule, and the reason that it gives a row that breaks it. A rejected row ca
 """
 
 _SIGNALS = """\
-# Signals, pairs, verdicts, index and rejected
+# Signals, vectors, pairs, verdicts, index and rejected
 
 Every column of the tables that a run leaves on the disk, all of them plain Parquet. Where each file lies, and how it is
 asked: [questions.md](questions.md). Which rules look at them: [reasons.md](reasons.md). What else is in a workspace is
@@ -64,6 +64,14 @@ _TABLES = {
     "Signals": (
         tables.SIGNALS_COLUMNS,
         "What the scan measured: a row for each pair, a file for each shard, in its order.",
+    ),
+    "Vectors": (
+        tables.VECTORS_COLUMNS,
+        "What a scorer made of picture and caption: a row for each pair, a file for each shard and scorer.",
+    ),
+    "Margins": (
+        tables.MARGINS_COLUMNS,
+        "What each picture is like, by a scorer's prompts: a file for each vectors file.",
     ),
     "Pairs": (tables.PAIRS_COLUMNS, "Near-duplicates, as pairs of distinct signatures."),
     "Semantic": (tables.SEMANTIC_PAIRS_COLUMNS, "Semantic duplicates, as pairs of rows."),

@@ -19,8 +19,8 @@ class VectorsReport(Model):
     truncated: NonNegativeInt = Field(description="Captions that are longer than the model reads.")
     vectors: Location = Field(description="The vectors file in the workspace.")
     margins: Location = Field(description="The file of what each picture is like, in the workspace.")
-    vectors_sha256: str = Field(description="SHA-256 over the vectors and similarities, in hex.")
-    digest: str = Field(description="Stands for the numbers in both; the last digits are a machine's own.")
+    digest: str = Field(description="Stands for the numbers in the vectors file; the last digits are a machine's own.")
+    margins_digest: str = Field(description="Stands for those in the other.")
     reused: bool = Field(description="True when an earlier run's vectors were taken.")
 
     @model_validator(mode="after")
@@ -58,7 +58,7 @@ class EmbedReport(Model):
     @property
     def identity(self) -> ScorerIdentity:
         """What stands for its numbers, whoever made them."""
-        numbers = fingerprint([shard.digest for shard in self.shards])
+        numbers = fingerprint([[shard.digest, shard.margins_digest] for shard in self.shards])
         return ScorerIdentity(name=self.scorer, dimensions=self.dimensions, vectors_sha256=numbers)
 
     @property

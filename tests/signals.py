@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from schemas.embedding import EmbedReport
 from schemas.recipe import Recipe
 from schemas.reports import ScanReport, SelectReport, ShardReport
 from schemas.tables import PAIRS, SIGNALS
@@ -58,12 +59,17 @@ def select(
     scan: ScanReport,
     deduplication: dict[str, Any] | None = None,
     pairs: Sequence[tuple[int, int]] | None = None,
+    scorers: Sequence[EmbedReport] = (),
     **subset: Any,
 ) -> SelectReport:
-    """Give the verdicts of a subset with these keys; ``pairs`` of signatures are near, or those that are found."""
+    """Give the verdicts of a subset with these keys.
+
+    ``pairs`` of signatures are near, or those that are found; ``scorers`` were asked, and are those of the recipe.
+    """
     recipe = Recipe.model_validate(
         {
             "source": {"path": str(folder), "name": "tiny"},
+            "scorers": [{"name": report.scorer} for report in scorers],
             "deduplication": deduplication or {},
             "subsets": [{"name": "clean"} | subset],
             "output": {"dir": str(folder / "subsets")},
@@ -76,7 +82,7 @@ def select(
         rows = [{"signature_a": a, "signature_b": b, "distance": 3, "similarity": 0.95} for a, b in sorted(pairs)]
         pq.write_table(pa.Table.from_pylist(rows, schema=PAIRS), path)
         found = found.model_copy(update={"path": UPath(path), "pairs": len(rows)})
-    return give_verdicts(recipe.subsets[0], Basis(recipe, scan, found))
+    return give_verdicts(recipe.subsets[0], Basis(recipe, scan, found, scorers))
 
 
 def verdicts(report: SelectReport) -> list[dict[str, Any]]:

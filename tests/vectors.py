@@ -44,8 +44,8 @@ def write_vectors(
             VectorsReport(
                 **told,
                 **files,
-                digest="",
-                vectors_sha256=sha256_of(files["vectors"]),
+                margins_digest="",
+                digest=sha256_of(files["vectors"]),
                 captions=0,
                 scored=0,
                 truncated=0,

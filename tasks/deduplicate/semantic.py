@@ -39,7 +39,7 @@ def compared_vectors(settings: Deduplication, embedded: Sequence[EmbedReport]) -
 
 def vectors_key(report: EmbedReport) -> list[str]:
     """Return what stands for the vectors of ``report``, whatever its prompts are."""
-    return [shard.vectors_sha256 for shard in report.shards]
+    return [shard.digest for shard in report.shards]
 
 
 def semantic_path(scan: ScanReport, report: EmbedReport, semantic: SemanticDuplicates, workspace: UPath) -> UPath:

@@ -57,7 +57,6 @@ def report_on(shard: ShardReport, vectors: UPath, margins: UPath, *, reused: boo
     """Return the report on vectors and margins: rows as Parquet has them, against those that were counted."""
     metadata = read_parquet_metadata(vectors)
     counts = json.loads(metadata.metadata[ABOUT])["counts"]
-    digests = [of.metadata[DIGEST].decode() for of in (metadata, read_parquet_metadata(margins))]
     if metadata.num_rows != shard.rows:
         raise ValueError(f"{vectors}: {metadata.num_rows} rows, of a shard of {shard.rows}")
     return VectorsReport(
@@ -65,8 +64,8 @@ def report_on(shard: ShardReport, vectors: UPath, margins: UPath, *, reused: boo
         rows=metadata.num_rows,
         vectors=vectors,
         margins=margins,
-        vectors_sha256=digests[0],
-        digest=fingerprint(digests),
+        digest=metadata.metadata[DIGEST].decode(),
+        margins_digest=read_parquet_metadata(margins).metadata[DIGEST].decode(),
         reused=reused,
         **counts,
     )

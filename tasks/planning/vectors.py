@@ -37,9 +37,12 @@ def _dimensions(scorer: Scorer) -> int | None:
     folder = folder_of(scorer)
     if folder is None:
         return None
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    text = config.get("text_config") or {}
-    found = config.get("projection_dim") or text.get("projection_size") or text.get("hidden_size")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        text = config.get("text_config") or {}
+        found = config.get("projection_dim") or text.get("projection_size") or text.get("hidden_size")
+    except (OSError, ValueError, AttributeError):  # told when the model is loaded
+        return None
     return found if isinstance(found, int) else None
 
 

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pairs import pair, recipe_for, scan_all, write_tree
+from scores import embedded
 
+from schemas.embedding import EmbedReport
 from schemas.recipe import Recipe
 from schemas.reports import DeduplicateReport, ScanReport
+from schemas.subset import Subset
 from schemas.thresholds import Limits
 from tasks.browse.controls import limits_of, with_limits
 from tasks.browse.trial import STAGES, Outcome, Trial
@@ -18,13 +21,14 @@ from tasks.report.maps import Extent, tile_counts
 from tasks.select.basis import Basis
 from tasks.select.thresholds import ColumnAbsent
 from tasks.select.verdicts import give_verdicts
-from tasks.signals import load_signals
 
 ROWS = 90
 
+Scanned = tuple[Recipe, ScanReport, DeduplicateReport, tuple[EmbedReport, ...]]
+
 
 @pytest.fixture(scope="module")
-def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, ScanReport, DeduplicateReport]:
+def scanned(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
     """A source with copies of pictures and captions, rows without score, place or caption, and bad pictures."""
     folder = tmp_path_factory.mktemp("trial")
     rows: list[dict[str, Any]] = []
@@ -35,16 +39,22 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, ScanRepor
         changes |= {"image": b"no picture"} if n % 17 == 0 else {}
         rows.append(pair(n - 1 if n % 3 == 2 else n) | {"img_name": f"{n}.jpg"} | changes)
     recipe = recipe_for(
-        write_tree(folder / "source", rows), folder, deduplication={"same_tile": True, "caption_copies": 2}
+        write_tree(folder / "source", rows),
+        folder,
+        deduplication={"same_tile": True, "caption_copies": 2},
+        scorers=[{"name": "one"}, {"name": "two"}],
     )
     scan = scan_all(recipe)
-    return recipe, scan, find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
+    reports = tuple(
+        embedded(folder, scan, [None if n % 19 == 0 else n * step % 47 / 50 for n in range(ROWS)], scorer=name)
+        for name, step in (("one", 7), ("two", 11))
+    )
+    return recipe, scan, find_duplicates(scan, (), recipe.deduplication, recipe.workspace), reports
 
 
-def trial_of(scanned: tuple[Recipe, ScanReport, DeduplicateReport], **subset: Any) -> tuple[Trial, Recipe]:
-    recipe, scan, duplicates = scanned
-    recipe = Recipe.model_validate(recipe.model_dump() | {"subsets": [{"name": "clean"} | subset]})
-    return Trial(Basis(recipe, scan, duplicates), recipe.subsets[0]), recipe
+def trial_of(scanned: Scanned, **subset: Any) -> tuple[Trial, Recipe]:
+    recipe = Recipe.model_validate(scanned[0].model_dump() | {"subsets": [{"name": "clean"} | subset]})
+    return Trial(Basis(recipe, *scanned[1:]), recipe.subsets[0]), recipe
 
 
 _ANY = st.one_of(st.none(), st.floats(-1, 6).map(lambda value: round(value, 2)))
@@ -62,28 +72,31 @@ def ranges(draw: st.DrawFn, low: int, high: int) -> Limits:
     zoom=ranges(9, 15),
     sharpness=ranges(0, 60),
     nominal=ranges(1, 130),
+    aligned=ranges(-2, 2),
     fixed=st.sampled_from(
         [
             {},
             {"bbox": {"west": -180, "south": 0, "east": -170, "north": 89}},
             {"quality": {"min_quantile": 0.3, "per_zoom": True}},
+            {"similarity": {"scorers": ["two"]}},
         ]
     ),
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_funnel_is_that_of_the_verdicts(
-    scanned: tuple[Recipe, ScanReport, DeduplicateReport],
+    scanned: Scanned,
     score: float | None,
     words: Limits,
     zoom: Limits,
     sharpness: Limits,
     nominal: Limits,
+    aligned: Limits,
     fixed: dict[str, Any],
 ) -> None:
     trial, recipe = trial_of(scanned, **fixed)
     limits = {
         "quality": Limits(score), "caption_words": words, "zoom": zoom, "signals.sharpness": sharpness,
-        "resolution_m": nominal,
+        "resolution_m": nominal, "similarity": aligned,
     }  # fmt: skip
     limits = {key: ends for key, ends in limits.items() if key in trial.limits}
     trial.outcome({"zoom": Limits(11)})  # what was looked at before must not count
@@ -95,11 +108,14 @@ def test_the_funnel_is_that_of_the_verdicts(
         stage: expected[stage] for stage in STAGES
     }  # fmt: skip
     assert outcome.funnel.kept == report.kept
-    _assert_figures(trial, outcome, scanned[1], pq.read_table(report.verdicts)["kept"].to_numpy())
+    kept = pq.read_table(report.verdicts)["kept"].to_numpy()
+    _assert_figures(trial, outcome, Basis(recipe, *scanned[1:]), recipe.subsets[0], kept)
 
 
-def _assert_figures(trial: Trial, outcome: Outcome, scan: ScanReport, kept: Any) -> None:
-    signals = load_signals(scan, [figure.control.signal for figure in trial.figures] + ["longitude", "latitude"])
+def _assert_figures(trial: Trial, outcome: Outcome, basis: Basis, subset: Subset, kept: Any) -> None:
+    names = [figure.control.signal for figure in trial.figures]
+    assert "similarity" in names
+    signals = basis.load([*names, "longitude", "latitude"], subset)
     for figure, counts in zip(trial.figures, outcome.figures, strict=True):
         values = signals[figure.control.signal].to_numpy().astype(np.float64)
         among = np.clip(values[kept & np.isfinite(values)], figure.edges[0], figure.edges[-1])
@@ -112,7 +128,7 @@ def _assert_figures(trial: Trial, outcome: Outcome, scan: ScanReport, kept: Any)
 
 
 def test_a_trial_begins_where_its_subset_is_and_knows_quantiles_as_numbers(
-    scanned: tuple[Recipe, ScanReport, DeduplicateReport],
+    scanned: Scanned,
 ) -> None:
     trial, recipe = trial_of(scanned, quality={"min_quantile": 0.5}, caption_words={"min": 12, "max": 30})
     report = give_verdicts(recipe.subsets[0], Basis(recipe, *scanned[1:]))
@@ -121,7 +137,7 @@ def test_a_trial_begins_where_its_subset_is_and_knows_quantiles_as_numbers(
     assert trial.outcome(trial.limits).funnel.kept == report.kept
 
 
-def test_what_cannot_be_moved_is_named_and_holds(scanned: tuple[Recipe, ScanReport, DeduplicateReport]) -> None:
+def test_what_cannot_be_moved_is_named_and_holds(scanned: Scanned) -> None:
     per_zoom = {"min_quantile": 0.4, "per_zoom": True}
     box = {"west": -179, "south": 0, "east": 179, "north": 89}
     trial, recipe = trial_of(scanned, quality=per_zoom, bbox=box, caption_words={"min": 12, "action": "flag"})
@@ -132,7 +148,7 @@ def test_what_cannot_be_moved_is_named_and_holds(scanned: tuple[Recipe, ScanRepo
 
 
 def test_both_sides_of_a_threshold_pass_all_else_and_lie_nearest(
-    scanned: tuple[Recipe, ScanReport, DeduplicateReport],
+    scanned: Scanned,
 ) -> None:
     trial, _ = trial_of(scanned)
     limits = {"quality": Limits(3.8), "zoom": Limits(11)}
@@ -151,10 +167,10 @@ def test_both_sides_of_a_threshold_pass_all_else_and_lie_nearest(
     assert len(draws) > 1
 
 
-def test_only_rows_at_hand_are_drawn(scanned: tuple[Recipe, ScanReport, DeduplicateReport]) -> None:
-    recipe, scan, duplicates = scanned
+def test_only_rows_at_hand_are_drawn(scanned: Scanned) -> None:
+    recipe = scanned[0]
     at_hand = np.arange(ROWS) < ROWS // 2
-    trial = Trial(Basis(recipe, scan, duplicates), recipe.subsets[0], at_hand)
+    trial = Trial(Basis(*scanned), recipe.subsets[0], at_hand)
     sides = trial.both_sides({"caption_words": Limits(20)}, "caption_words", "low", count=50, draw=0)
     assert len(sides.kept)
     assert len(sides.lost)
@@ -185,7 +201,7 @@ def _two_columns(folder: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def test_a_signal_that_is_the_same_for_all_has_no_slider(
-    scanned: tuple[Recipe, ScanReport, DeduplicateReport],
+    scanned: Scanned,
 ) -> None:
     keys = {control.key for control in trial_of(scanned)[0].controls}
     assert {"signals.sharpness", "quality"} <= keys
@@ -194,7 +210,7 @@ def test_a_signal_that_is_the_same_for_all_has_no_slider(
     assert "signals.width" in {control.key for control in kept.controls}
 
 
-def test_other_limits_are_said_as_a_subset_says_them(scanned: tuple[Recipe, ScanReport, DeduplicateReport]) -> None:
+def test_other_limits_are_said_as_a_subset_says_them(scanned: Scanned) -> None:
     _, recipe = trial_of(scanned, quality={"min_quantile": 0.5}, signals={"sharpness": {"max_quantile": 0.9}})
     limits = {"quality": Limits(4.5), "caption_words": Limits(10.0, None), "signals.sharpness": Limits(1.5, 8.0)}
     subset = with_limits(recipe.subsets[0], limits)

@@ -76,6 +76,9 @@ def rejects(signals: pa.Table, wanted: Subset) -> Mask:
         ({"top": {"signal": "resolution_m", "rows": 1}}, "top.signal", "resolution", "resolution_m"),
         ({"top": {"signal": "width", "rows": 1, "per_zoom": True}}, "top.per_zoom", "Google_location", "z"),
         ({"sampling": {"per_zoom": 1}}, "sampling.per_zoom", "Google_location", "z"),
+        ({"similarity": {"min": 0.2}}, "similarity.min", "caption", "caption_xxh3"),
+        ({"top": {"signal": "similarity", "rows": 1}}, "top.signal", "caption", "caption_xxh3"),
+        ({"prompt_margin": {"min_quantile": 0.1, "per_zoom": True}}, "prompt_margin.per_zoom", "Google_location", "z"),
         ({"area": {"path": "a.geojson"}}, "area", "Google_location", "longitude"),
         ({"splits": {"spatial": {"zoom": 6}}}, "splits.spatial", "Google_location", "longitude"),
         ({"sampling": {"per_tile": {"zoom": 6, "rows": 1}}}, "sampling.per_tile", "Google_location", "longitude"),
@@ -115,6 +118,9 @@ def test_a_threshold_on_a_column_that_the_source_does_not_have_is_an_error(
             Reason.BBOX_OUTSIDE,
         ),
         ({"bbox": {"west": 0, "east": 11, "south": 49, "north": 51}}, {}, {"longitude": None}, Reason.BBOX_OUTSIDE),
+        ({"similarity": {"min": 0.3}}, {}, {"similarity": 0.29}, Reason.SIMILARITY_OUTSIDE),
+        ({"similarity": {"max": 0.3}}, {}, {"similarity": None}, Reason.SIMILARITY_OUTSIDE),
+        ({"prompt_margin": {"min": 0.1}}, {}, {"prompt_margin": -0.1}, Reason.PROMPT_MARGIN_OUTSIDE),
     ],
 )
 def test_thresholds_include_their_ends_and_an_absent_value_misses_them(
