@@ -23,7 +23,7 @@ def confusion_png(result: SetResult) -> bytes:
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = [_short(one.words) for one in classified.classes]
     side = max(3.2, 0.22 * len(names) if len(names) > _COUNTED else 0.42 * len(names))
-    shades = LinearSegmentedColormap.from_list("told", ["#ffffff", COLOURS["subset"]])
+    shades = LinearSegmentedColormap.from_list("told", ["#eef2f1", COLOURS["subset"]])
     with drawing():
         figure = Figure(figsize=(side + 2.6, side + 1.8))
         axes = figure.add_subplot()
@@ -31,6 +31,11 @@ def confusion_png(result: SetResult) -> bytes:
         axes.set_xticks(range(len(names)), names, rotation=90)
         axes.set_yticks(range(len(names)), names)
         axes.tick_params(length=0, labelsize=8)
+        edges = np.arange(len(names) - 1) + 0.5
+        axes.set_xticks(edges, minor=True)
+        axes.set_yticks(edges, minor=True)
+        axes.grid(which="minor", color="#ffffff", linewidth=1)
+        axes.tick_params(which="minor", length=0)
         axes.set_xlabel("taken for")
         axes.set_ylabel("is")
         for spine in axes.spines.values():

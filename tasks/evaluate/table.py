@@ -28,9 +28,11 @@ def tables(report: EvaluationReport) -> tuple[Table, ...]:
                 (*_measured(report, clean=True), ("pictures left out", *_copies(report), "")),
             )
         )
-    if beside := tuple(line for checkpoint in report.checkpoints for line in _beside(report, checkpoint.name)):
+    known = [dataset for dataset in report.datasets if any(r.published for r in report.results if r.dataset == dataset)]
+    if known:
+        beside = (line for checkpoint in report.checkpoints for line in _beside(report.of(checkpoint.name), known))
         note = f"Published: {SOURCE}, found by the names of models and data sets."
-        found.append(Table("Beside the published figures", (_heading(report), *beside), note))
+        found.append(Table("Beside the published figures", (("model", *known, "mean"), *beside), note))
     return tuple(found)
 
 
@@ -55,12 +57,8 @@ def markdown(report: EvaluationReport, figures: dict[tuple[str, str], str]) -> s
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _heading(report: EvaluationReport) -> tuple[str, ...]:
-    return ("model", *report.datasets, "mean")
-
-
 def _measured(report: EvaluationReport, *, clean: bool) -> tuple[tuple[str, ...], ...]:
-    lines = [_heading(report)]
+    lines: list[tuple[str, ...]] = [("model", *report.datasets, "mean")]
     for checkpoint in report.checkpoints:
         accuracies = [_accuracy(result, clean=clean) for result in report.of(checkpoint.name)]
         lines.append((checkpoint.name, *map(_number, accuracies), _number(mean(accuracies))))
@@ -78,15 +76,16 @@ def _copies(report: EvaluationReport) -> Iterator[str]:
         yield f"{result.copies:,} of {result.every.rows:,}"
 
 
-def _beside(report: EvaluationReport, checkpoint: str) -> Iterator[tuple[str, ...]]:
-    results = report.of(checkpoint)
-    published = [result.published for result in results]
+def _beside(results: Sequence[SetResult], datasets: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield what was measured of a model on ``datasets``, what was published, and the difference, if there is any."""
+    shown = [result for result in results if result.dataset in datasets]
+    published = [result.published for result in shown]
     if all(figure is None for figure in published):
         return
-    measured = [result.every.accuracy for result in results]
-    published.append(published_mean(checkpoint, report.datasets))
+    measured = [result.every.accuracy for result in shown]
+    published.append(published_mean(shown[0].checkpoint, datasets))
     measured.append(mean(measured))
-    yield (checkpoint, *map(_number, measured))
+    yield (shown[0].checkpoint, *map(_number, measured))
     yield ("published", *map(_number, published))
     yield ("difference", *map(_difference, measured, published))
 
@@ -100,9 +99,9 @@ def _about(results: Sequence[SetResult]) -> Iterator[str]:
     first = results[0]
     yield f"{first.every.rows:,} pictures of {len(first.every.classes)} classes."
     if first.undecodable:
-        yield f"{first.undecodable:,} rows more have no picture that can be decoded, and count nowhere."
+        yield f"Rows without a picture that can be decoded, which count nowhere: {first.undecodable:,}."
     if first.clean is not None:
-        yield f"{first.copies:,} pictures are copies of pictures of a subset."
+        yield f"Copies of pictures of a subset: {first.copies:,}."
     yield f"Sentences: {'; '.join(map(inline, first.templates))}"
 
 

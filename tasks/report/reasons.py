@@ -12,7 +12,7 @@ from tasks.report.look import COLOURS, drawing, svg
 _ROW_INCHES = 0.215
 _LABELS = 1.72  # width of the codes, the longest is ground_resolution_outside [inches]
 _BARS = 1.5
-_NUMBERS = 0.88
+_NUMBERS, _CHARACTER = 0.88, 0.068  # width of the numbers, at least, and of each character of the longest [inches]
 
 
 def reason_bars(counts: Sequence[ReasonCount], anchors: Mapping[str, str]) -> str:
@@ -23,7 +23,12 @@ def reason_bars(counts: Sequence[ReasonCount], anchors: Mapping[str, str]) -> st
     stages = [(stage.value, list(of)) for stage, of in groupby(counts, key=lambda count: count.reason.stage)]
     lines = len(counts) + 1.45 * len(stages)
     most = max(count.rows for count in counts)
-    width, height = _LABELS + _BARS + _NUMBERS, lines * _ROW_INCHES
+    told = {
+        count.reason: f"{count.primary:,}" + (f" of {count.rows:,}" if count.rows != count.primary else "")
+        for count in counts
+    }
+    numbers = max(_NUMBERS, 0.06 + _CHARACTER * max(map(len, told.values())))
+    width, height = _LABELS + _BARS + numbers, lines * _ROW_INCHES
     with drawing():
         figure = Figure(figsize=(width, height), facecolor="none")
         figure.set_layout_engine("none")
@@ -41,8 +46,7 @@ def reason_bars(counts: Sequence[ReasonCount], anchors: Mapping[str, str]) -> st
                 axes.barh(at + 0.5, count.rows, 0.62, color=COLOURS["lost"], url=link)
                 axes.barh(at + 0.5, count.primary, 0.62, color=COLOURS["first"], url=link)
                 axes.text(-0.045 * most, at + 0.5, count.reason.value, va="center", ha="right", fontsize=8.5, url=link)
-                carried = f" of {count.rows:,}" if count.rows != count.primary else ""
-                axes.text(1.04 * most, at + 0.5, f"{count.primary:,}{carried}", va="center", fontsize=8.5)
+                axes.text(1.04 * most, at + 0.5, told[count.reason], va="center", fontsize=8.5)
                 at += 1
             at += 0.5
         drawn = svg(figure)

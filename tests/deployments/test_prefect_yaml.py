@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pages import blocks
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.flows import load_flow_from_entrypoint
@@ -22,13 +23,15 @@ def served(prefect_server: None) -> dict[str, RunnerDeployment]:
 
 
 def test_these_are_defined(served: dict[str, RunnerDeployment]) -> None:
-    assert list(served) == ["curate/nightly", "curate/ad-hoc", "scan/incremental", "embed/gpu", "verify/weekly"]
+    names = ["curate/nightly", "curate/ad-hoc", "scan/incremental", "embed/gpu", "evaluate/ad-hoc", "verify/weekly"]
+    assert list(served) == names
     schedules = {name: [cast(CronSchedule, s.schedule) for s in one.schedules or ()] for name, one in served.items()}
     assert {name: [(s.cron, s.timezone) for s in found] for name, found in schedules.items()} == {
         "curate/nightly": [("0 2 * * *", "UTC")],
         "curate/ad-hoc": [],
         "scan/incremental": [("0 8-20/4 * * *", "UTC")],
         "embed/gpu": [],
+        "evaluate/ad-hoc": [],
         "verify/weekly": [("0 6 * * 0", "UTC")],
     }
 
@@ -64,6 +67,11 @@ def test_what_is_verified_is_what_the_night_publishes(served: dict[str, RunnerDe
     recipe = Recipe.model_validate(served["curate/nightly"].parameters["recipe"])
     subsets = [str(recipe.output.dir / subset.name) for subset in recipe.subsets]
     assert served["verify/weekly"].parameters["job"]["subset"] in subsets
+
+
+def test_what_is_evaluated_is_what_the_page_shows(served: dict[str, RunnerDeployment]) -> None:
+    shown = [block for block in blocks(ROOT / "docs" / "evaluating.md") if block.language == "yaml"]
+    assert served["evaluate/ad-hoc"].parameters["evaluation"] == YAML(typ="safe").load(shown[0].text)
 
 
 @pytest.mark.parametrize(

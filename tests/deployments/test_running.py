@@ -85,7 +85,8 @@ def parameters(recipe: Recipe) -> str:
 
 
 def test_all_of_it_is_deployed(prefect: Services) -> None:
-    assert prefect.names() == ["curate/ad-hoc", "curate/nightly", "embed/gpu", "scan/incremental", "verify/weekly"]
+    names = ["curate/ad-hoc", "curate/nightly", "embed/gpu", "evaluate/ad-hoc", "scan/incremental", "verify/weekly"]
+    assert prefect.names() == names
     defined = YAML(typ="safe").load(DEPLOYMENTS / "recipes" / "demo.yaml")
     deployed = prefect.deployed("curate/ad-hoc")
     assert deployed["parameters"]["recipe"]["subsets"] == defined["subsets"]

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from labelled import class_folders
 from pages import ROOT, blocks, here
 from pairs import Row, encode, pair, picture, write_tree
 from ruamel.yaml import YAML
@@ -34,6 +35,8 @@ def _world(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Pa
         row["caption_length"] += 1  # flagged
     tree = write_tree(world / "data" / "Git-10M", rows, shards=3)
     write_tree(world / "data" / "RSICB128", [pair(50), pair(500)], shards=1)
+    for name in ("OPTIMAL-31", "RSC11", "RSI-CB128", "WHU-RS19", "RSSCN7", "CLRS"):
+        class_folders(world / "data" / "benchmarks" / name, each=1)
     (world / "alps.geojson").write_text(
         json.dumps({"type": "Polygon", "coordinates": [[[5, 43], [17, 43], [17, 49], [5, 49], [5, 43]]]})
     )
@@ -55,4 +58,6 @@ def world(_world: Path, tmp_path: Path) -> Path:
     shutil.copytree(_world, place, symlinks=True)
     (readme,) = (block for block in blocks(ROOT / "README.md") if block.language == "yaml")
     (place / "recipe.yaml").write_text(here(readme.text, place), encoding="utf-8")
+    (scored,) = (block for block in blocks(ROOT / "docs" / "image-text.md") if block.language == "yaml")
+    (place / "scored.yaml").write_text(here(scored.text, place), encoding="utf-8")
     return place

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -23,6 +24,7 @@ from typer.testing import CliRunner
 
 from deployments.show import Services, free_port, wait
 from flows.cli import app
+from flows.recipes import load_evaluation
 from schemas.recipe import Recipe
 from schemas.subset import Subset
 
@@ -159,6 +161,9 @@ class Shell:
     def _plan(self, text: str, block: Block) -> None:
         """Plan a recipe, or the part of one that the block shows, put into one."""
         shown = YAML(typ="safe").load(text)
+        if "datasets" in shown:
+            self._evaluation(shown)
+            return
         recipe = recipe_for(self.world / "data" / "Git-10M", self.world).model_dump(mode="json", exclude_unset=True)
         if isinstance(shown, list):
             recipe |= {"subsets": shown}
@@ -169,6 +174,13 @@ class Shell:
             recipe["subsets"][0] |= shown
         YAML(typ="safe").dump(recipe, self.world / "shown.yaml")
         self._run("git10m plan shown.yaml", str(block))
+
+    def _evaluation(self, shown: dict[str, Any]) -> None:
+        """Write the evaluation that a page shows in full, and load the part of one."""
+        place = self.world / "evaluation.yaml"
+        former = YAML(typ="safe").load(place) if place.exists() else {}
+        YAML(typ="safe").dump(former | shown, self.world / "part.yaml" if former else place)
+        load_evaluation(self.world / "part.yaml" if former else place)
 
 
 def listens(port: int) -> bool:

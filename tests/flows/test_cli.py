@@ -30,7 +30,7 @@ def save(recipe: Recipe, path: Path) -> Path:
 
 def test_help_names_the_commands_and_reads_at_80_columns() -> None:
     commands = {"curate", "plan", "verify", "explain", "diff", "materialize", "publish", "inspect", "demo"}
-    commands |= {"init", "schema", "serve"}
+    commands |= {"init", "schema", "serve", "evaluate"}
     for arguments in ([], *([command] for command in commands)):
         result = run(*arguments, "--help")
         assert result.exit_code == 0

@@ -50,6 +50,18 @@ def test_no_copy_of_a_test_picture_is_kept_and_the_manifest_names_the_test_set(
     assert verify(directory).sound
 
 
+def test_a_test_set_may_be_a_folder_for_each_class(tmp_path: Path, benchmark_set: Path, prefect_server: None) -> None:
+    (benchmark_set / "metadata.csv").unlink()
+    for image in list(benchmark_set.iterdir()):
+        (benchmark_set / image.stem).mkdir()
+        image.rename(benchmark_set / image.stem / "1.png")
+    report = curate(recipe_with(tmp_path, benchmark_set))
+    rejected = pq.read_table(report.subsets[0].directory / "rejected.parquet").to_pylist()
+    assert [(row["reasons"], row["reference"]) for row in rejected] == [
+        (["contaminated"], f"benchmark: . row {number}") for number in range(3)
+    ]
+
+
 @pytest.mark.slow
 def test_a_changed_test_set_is_another_subset_and_an_unchanged_one_is_reused(
     tmp_path: Path, benchmark_set: Path, prefect_server: None
