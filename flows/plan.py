@@ -50,8 +50,10 @@ def print_plan(plan: Plan, out: Console) -> None:
         _tell(out, "references", _copies(plan.duplicates))
     for scorer in plan.scorers:
         size = f", {decimal(scorer.new_bytes)} of vectors" if scorer.new_bytes else ""
-        told = f"{scorer.new_rows:,} rows to embed{size}" if scorer.new_rows else "vectors are there, and reused"
-        _tell(out, "scorer", f"{scorer.name}: {told}")
+        told = [f"vectors of {scorer.known_rows:,} rows are there, and reused"] if scorer.known_rows else []
+        told += [f"{scorer.new_rows:,} rows to embed{size}"] if scorer.new_rows else []
+        told += ["those of shards to scan to embed"] if plan.source.new_shards else []
+        _tell(out, "scorer", f"{scorer.name}: {'; '.join(told)}")
     for disk in plan.disks:
         needed = "" if not disk.needed_bytes else f"about {decimal(disk.needed_bytes)} "
         free = f"{decimal(disk.free_bytes)} are free"

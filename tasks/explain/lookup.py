@@ -12,9 +12,9 @@ from schemas.base import Location
 from schemas.errors import CurationError
 from schemas.manifest import Manifest, ShardIdentity
 from schemas.recipe import ScanSettings
-from schemas.tables import INDEX_FILE, REJECTED_FILE, SCAN_VERSION, SIGNALS
+from schemas.tables import INDEX_FILE, REJECTED_FILE, SCAN_VERSION, SCORES, SIGNALS
 from tasks.files import read_parquet_metadata
-from tasks.published import SubsetDamaged, read_row_ids, read_where
+from tasks.published import SubsetDamaged, read_row_ids, read_run, read_where
 from tasks.scan.reuse import signals_path
 
 _SUGGESTED = 3
@@ -114,6 +114,18 @@ def find_signals(manifest: Manifest, workspace: Location | None, row_id: int) ->
     except (OSError, pa.ArrowException, SubsetDamaged) as error:
         return Signals(None, f"{path}: cannot be read: {error}")
     return Signals(found, None) if len(found) == 1 else Signals(None, f"{path}: row {row} is not in it once")
+
+
+def find_scores(directory: UPath, row_id: int) -> dict[str, float | None]:
+    """Return what scorers told of a row by name, from the verdicts that the run noted; nothing if these are gone."""
+    try:
+        verdicts = UPath(read_run(directory)["tables"]["verdicts"])
+        found: list[dict[str, float | None]] = read_where(
+            verdicts, pc.field("row_id") == row_id, SCORES.names
+        ).to_pylist()
+    except (OSError, ValueError, KeyError, TypeError, ImportError, SubsetDamaged):
+        return {}
+    return found[0] if len(found) == 1 else {}
 
 
 def readable_signals(row: pa.Table) -> dict[str, Any]:

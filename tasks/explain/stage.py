@@ -13,6 +13,7 @@ from schemas.manifest import Manifest
 from schemas.reasons import REASONS, Reason, Stage
 from tasks.explain.lookup import (
     find_rows,
+    find_scores,
     find_signals,
     named,
     published_row,
@@ -75,6 +76,8 @@ def explain_row(
     """
     kept, row = published_row(directory, row_id)
     published = Published.of(kept, row)
+    if manifest.scorers and not kept:  # in rejected.parquet are those alone for which the row was rejected
+        published = published._replace(scores=find_scores(directory, row_id) | published.scores)
     signals, missing = find_signals(manifest, workspace, row_id)
     shard, _ = shard_of(manifest, row_id)
     repeated = _is_repeated(directory, manifest, published, row)

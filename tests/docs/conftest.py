@@ -40,6 +40,9 @@ def _world(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Pa
     (world / "alps.geojson").write_text(
         json.dumps({"type": "Polygon", "coordinates": [[[5, 43], [17, 43], [17, 49], [5, 49], [5, 43]]]})
     )
+    model = world / "data" / "models" / "siglip"  # to be named alone
+    model.mkdir(parents=True)
+    (model / "config.json").write_text("{}")
     (world / "rows.csv").write_text("row_id\n3\n17\n")
     (world / "names.txt").write_text("tile_3.jpg\ntile_17.jpg\n")
     (readme,) = (block for block in blocks(ROOT / "README.md") if block.language == "yaml")

@@ -21,9 +21,13 @@ from schemas.reports import CurateReport
 from schemas.thresholds import Limits
 from tasks.browse.opening import open_source
 from tasks.browse.trial import Trial
+from tasks.diff.page import gather
+from tasks.diff.stage import compare
+from tasks.diff.verdicts import Sides
 from tasks.explain.stage import explain
 from tasks.planning.plan import plan_run
 from tasks.published import read_manifest
+from tasks.report.comparison import render_comparison
 from tasks.select.basis import Basis
 from tasks.verify.subset import verify
 
@@ -34,7 +38,7 @@ ASTRAY = [3, 9, 15, 21]
 
 SUBSETS: list[dict[str, Any]] = [
     {"name": "aligned", "similarity": {"min": 0.5}, "prompt_margin": {"min": -2}},
-    {"name": "best", "similarity": {"min_quantile": 0.7}},
+    {"name": "best", "similarity": {"min_quantile": 0.7}, "sampling": {"max_rows": 5}},
     {"name": "all"},
 ]
 
@@ -97,7 +101,7 @@ def test_pairs_are_kept_by_how_well_caption_and_picture_agree(curated: tuple[Rec
     rejected = pq.read_table(aligned.directory / "rejected.parquet").to_pylist()
     assert {row["primary_reason"] for row in rejected} == {"similarity_outside"}
     assert all(row["measured"][0] < 0.5 for row in rejected)
-    assert best.select.kept >= 8
+    assert best.select.kept == 5
     assert everything.select.kept == 24
     assert pq.read_table(everything.directory / "index.parquet")["similarity"].null_count == 24
     assert [one.name for one in read_manifest(aligned.directory).scorers] == ["colours"]
@@ -149,6 +153,32 @@ def test_explain_tells_similarity_limit_and_scorer(curated: tuple[Recipe, Curate
         told[rule.outcome.value] = (rule.measured, rule.limit)
     assert told["passed"][0] > 0.5 > told["rejected"][0]
     assert {limit for _, limit in told.values()} == {"similarity at least 0.5, by colours"}
+
+
+def test_explain_tells_the_similarity_of_a_row_that_was_rejected_for_something_else(
+    curated: tuple[Recipe, CurateReport],
+) -> None:
+    best = curated[1].subsets[1]
+    rejected = pq.read_table(best.directory / "rejected.parquet").to_pylist()
+    row = next(row["row_id"] for row in rejected if row["primary_reason"] == "over_size")
+    [answer] = explain(best.directory, str(row)).rows
+    [rule] = [rule for rule in answer.rules if rule.rule is Reason.SIMILARITY_OUTSIDE]
+    [told] = pq.read_table(best.select.verdicts, filters=[("row_id", "=", row)])["similarity"].to_pylist()
+    assert (rule.outcome.value, rule.measured) == ("passed", told)
+    (best.directory / "run.json").rename(best.directory / "kept.json")
+    [unknown] = explain(best.directory, str(row), workspace=curated[0].workspace).rows
+    (best.directory / "kept.json").rename(best.directory / "run.json")
+    assert [one.measured for one in unknown.rules if one.rule is Reason.SIMILARITY_OUTSIDE] == [None]
+
+
+def test_a_comparison_draws_both(curated: tuple[Recipe, CurateReport]) -> None:
+    aligned, best, everything = (subset.directory for subset in curated[1].subsets)
+    titles = []
+    for one, other in ((aligned, best), (aligned, everything)):
+        sides = Sides.of(one, other)
+        page = render_comparison(gather(sides, compare(sides)))
+        titles.append("Similarity of picture and caption" in page)
+    assert titles == [True, False]
 
 
 def test_the_report_shows_where_the_threshold_cuts(curated: tuple[Recipe, CurateReport]) -> None:

@@ -222,7 +222,7 @@ def test_a_forged_row_is_found(subset: Path, name: str, change: Callable[[pa.Tab
     [
         (lambda m: m.update(recipe_sha256="0" * 64), "recipe_sha256: found"),
         (lambda m: m["splits"].update(train=18), "split train: 19 rows in index.parquet, expected 18"),
-        (lambda m: m["funnel"]["steps"].pop(), "funnel: 8 steps, expected 9"),
+        (lambda m: m["funnel"]["steps"].pop(), "funnel: 9 steps, expected 10"),
         (lambda m: m["reasons"].clear(), "reasons: duplicate_near: found 0 and 0, recounted 1"),
         (lambda m: m["files"].pop(0), "train-00000-of-00002.parquet: not in the manifest"),
         (lambda m: m["files"].append(m["files"][0]), "is listed more than once"),
