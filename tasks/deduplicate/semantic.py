@@ -12,7 +12,7 @@ from schemas.embedding import EmbedReport
 from schemas.recipe import Deduplication, SemanticDuplicates, fingerprint
 from schemas.reports import ScanReport
 from schemas.tables import SEMANTIC_PAIRS, SEMANTIC_VERSION
-from tasks.embed.vectors import Halves, NotEmbedded, vectors_by_shard
+from tasks.embed.vectors import Halves, NotEmbedded, vectors_in_pieces
 from tasks.files import appearing, is_parquet
 from tasks.spill import room
 
@@ -93,7 +93,7 @@ def _distinct(report: EmbedReport, group: NDArray[np.int32]) -> tuple[NDArray[np
     rows = np.empty(len(vectors), np.int64)
     seen = np.zeros(int(group.max(initial=-1)) + 2, np.bool_)  # the last place is that of a row without group
     count = 0
-    for place, found, present in vectors_by_shard(report, "image"):
+    for place, found, present in vectors_in_pieces(report, "image"):
         groups = group[place]
         first = np.zeros(len(groups), np.bool_)
         first[np.unique(np.where(present, groups, -1), return_index=True)[1]] = True

@@ -15,24 +15,23 @@ from tasks.embed.reuse import DIGEST
 from tasks.embed.vectors import Halves, read_vectors
 from tasks.files import appearing
 
-_PIECE = 8_192  # rows that are in single precision at once
-
 
 def write_margins(vectors: UPath, path: UPath, scorer: Scorer, embedder: Embedder) -> None:
     """Write to ``path`` what the pictures of a vectors file are like (:data:`schemas.tables.MARGINS`)."""
-    prompts = [*scorer.remote_sensing, *scorer.other]
-    of_images, present = read_vectors(vectors, "image")
-    margin, nearest = hold_against_prompts(of_images, embedder.texts(prompts), len(scorer.remote_sensing))
-    absent = ~present
-    codes = pa.array(nearest.astype(np.int16), mask=absent)
-    columns = [
-        np.arange(len(margin), dtype=np.int32),
-        pa.array(margin, mask=absent),
-        pa.DictionaryArray.from_arrays(codes, pa.array(prompts)),
-    ]
-    schema = MARGINS.with_metadata({DIGEST: sha256(margin[present].tobytes()).hexdigest()})
-    with appearing(path) as temporary:
-        pq.write_table(pa.table(columns, schema=schema), temporary, compression="zstd")
+    prompts, first, digest = [*scorer.remote_sensing, *scorer.other], 0, sha256()
+    of_prompts = embedder.texts(prompts)
+    with appearing(path) as temporary, pq.ParquetWriter(temporary, MARGINS, compression="zstd") as writer:
+        for of_images, present in read_vectors(vectors, "image"):
+            margin, nearest = hold_against_prompts(of_images, of_prompts, len(scorer.remote_sensing))
+            columns = [
+                np.arange(first, first + len(margin), dtype=np.int32),
+                pa.array(margin, mask=~present),
+                pa.DictionaryArray.from_arrays(pa.array(nearest.astype(np.int16), mask=~present), pa.array(prompts)),
+            ]
+            writer.write_table(pa.table(columns, schema=MARGINS))
+            digest.update(margin[present].tobytes())
+            first += len(margin)
+        writer.add_key_value_metadata({DIGEST: digest.hexdigest()})
 
 
 def hold_against_prompts(images: Halves, prompts: Vectors, wanted: int) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
@@ -40,10 +39,5 @@ def hold_against_prompts(images: Halves, prompts: Vectors, wanted: int) -> tuple
 
     The margin is its cosine with the nearest of the first ``wanted`` prompts, less that with the nearest of all others.
     """
-    margin, nearest = np.empty(len(images), np.float32), np.empty(len(images), np.intp)
-    for start in range(0, len(images), _PIECE):
-        here = slice(start, start + _PIECE)
-        cosine = images[here].astype(np.float32) @ prompts.T
-        margin[here] = cosine[:, :wanted].max(axis=1) - cosine[:, wanted:].max(axis=1)
-        nearest[here] = cosine.argmax(axis=1)
-    return margin, nearest
+    cosine = images.astype(np.float32) @ prompts.T
+    return cosine[:, :wanted].max(axis=1) - cosine[:, wanted:].max(axis=1), cosine.argmax(axis=1)

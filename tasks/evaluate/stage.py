@@ -10,7 +10,7 @@ from schemas.embedding import EmbedReport
 from schemas.evaluation import Classified, SetResult
 from schemas.scorer import Checkpoint
 from tasks.embed.model import Embedder, load_embedder
-from tasks.embed.vectors import vectors_by_shard
+from tasks.embed.vectors import vectors_in_pieces
 from tasks.evaluate.labels import Labels
 from tasks.evaluate.published import published_accuracy
 from tasks.evaluate.zero_shot import class_vectors, classify, confusion
@@ -48,7 +48,7 @@ def _classify(checkpoint: str, embedder: Embedder, dataset: Embedded) -> SetResu
     prompts = embedder.texts(sentences).reshape(len(classes), len(dataset.templates), -1)
     towards = class_vectors(prompts)
     told, seen = np.zeros(len(dataset.labels.truth), np.int64), np.zeros(len(dataset.labels.truth), np.bool_)
-    for rows, vectors, present in vectors_by_shard(dataset.vectors[checkpoint], "image"):
+    for rows, vectors, present in vectors_in_pieces(dataset.vectors[checkpoint], "image"):
         told[rows], seen[rows] = classify(vectors, towards), present
 
     def classified(among: NDArray[np.bool_]) -> Classified:

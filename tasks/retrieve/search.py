@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from tasks.embed.model import Vectors
 from tasks.embed.vectors import Halves
 
-_PIECE = 8_192  # rows that are in single precision at once
-
 
 class Found(NamedTuple):
     """The best rows for one text, the best first."""
@@ -20,24 +18,21 @@ class Found(NamedTuple):
 
 
 def best_rows(
-    shards: Iterable[tuple[slice, Halves, NDArray[np.bool_]]], texts: Vectors, count: int
+    pieces: Iterable[tuple[slice, Halves, NDArray[np.bool_]]], texts: Vectors, count: int
 ) -> tuple[Found, ...]:
     """Return for each text the ``count`` rows whose pictures are most like it, of equal ones the first in the source.
 
     Args:
-        shards: of each its ``row_id``s, its vectors, shape (rows, dimensions), and which of them are asked about.
+        pieces: of each its ``row_id``s, its vectors, shape (rows, dimensions), and which of them are asked about.
         texts: shape (texts, dimensions).
         count: how many, at most.
     """
     best = [Found(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in texts]
-    for rows, vectors, among in shards:
-        for start in range(0, len(vectors), _PIECE):
-            here = np.flatnonzero(among[start : start + _PIECE]) + start
-            if not len(here):
-                continue
-            cosines = vectors[here].astype(np.float32) @ texts.T
-            for number, so_far in enumerate(best):
-                best[number] = _merged(so_far, Found(rows.start + here, cosines[:, number]), count)
+    for rows, vectors, among in pieces:
+        here = np.flatnonzero(among)
+        cosines = vectors[here].astype(np.float32) @ texts.T
+        for number, so_far in enumerate(best):
+            best[number] = _merged(so_far, Found(rows.start + here, cosines[:, number]), count)
     return tuple(best)
 
 

@@ -16,7 +16,7 @@ from schemas.scorer import Scorer
 from schemas.subset import RowList
 from tasks.embed.model import load_embedder
 from tasks.embed.reuse import embed_report, known_vectors
-from tasks.embed.vectors import Halves, NotEmbedded, vectors_by_shard
+from tasks.embed.vectors import Halves, NotEmbedded, vectors_in_pieces
 from tasks.pinning import pinned
 from tasks.planning.known import lies_here, look_up
 from tasks.retrieve.search import Found, best_rows
@@ -61,14 +61,14 @@ def retrieve(
         asked = listed_rows(scan, RowList(path=subset[1]), all_there=False)
     pictures = 0
 
-    def shards() -> Iterator[tuple[slice, Halves, NDArray[np.bool_]]]:
+    def pieces() -> Iterator[tuple[slice, Halves, NDArray[np.bool_]]]:
         nonlocal pictures
-        for rows, vectors, present in vectors_by_shard(report, "image"):
+        for rows, vectors, present in vectors_in_pieces(report, "image"):
             among = present & asked[rows]
             pictures += int(among.sum())
             yield rows, vectors, among
 
-    best = best_rows(shards(), load_embedder(chosen).texts(texts), _SPARE * count)
+    best = best_rows(pieces(), load_embedder(chosen).texts(texts), _SPARE * count)
     best = tuple(_distinct(scan, found, count) for found in best)
     wanted = np.unique(np.concatenate([np.empty(0, np.int64), *(found.row_id for found in best)]))
     readable = readable_shards(known.shards, scan)

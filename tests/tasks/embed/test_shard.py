@@ -17,7 +17,7 @@ from tasks.embed import shard as embedding
 from tasks.embed.model import ModelUnusable
 from tasks.embed.reuse import known_embeddings, known_vectors
 from tasks.embed.shard import embed_shard
-from tasks.embed.vectors import load_scores, read_vectors, vectors_by_shard
+from tasks.embed.vectors import load_scores, read_vectors, vectors_in_pieces
 from tasks.pinning import pinned
 from tasks.scan.shard import scan_shard
 from tasks.source.listing import shards_of
@@ -69,14 +69,14 @@ def test_vectors_and_scores_are_those_of_the_files(recipe: Recipe) -> None:
     embed(recipe, scanned)
     [report] = known_embeddings(recipe, scanned) or ()
 
-    places, vectors, present = zip(*vectors_by_shard(report, "image"), strict=True)
+    places, vectors, present = zip(*vectors_in_pieces(report, "image"), strict=True)
     assert places == (slice(0, 5), slice(5, 10))
     assert np.concatenate(present).tolist() == [row not in (3, 4) for row in range(10)]
     together = np.concatenate(vectors)
     assert together.dtype == np.float16
     lengths = np.linalg.norm(together.astype(np.float32), axis=1)
     np.testing.assert_allclose(lengths, np.concatenate(present), atol=2e-3)
-    text = np.concatenate([read_vectors(shard.vectors, "text")[0] for shard in report.shards])
+    text = np.concatenate([vectors for _, vectors, _ in vectors_in_pieces(report, "text")])
     cosine = (together.astype(np.float32) * text.astype(np.float32)).sum(axis=1)
     similarity = load_scores(report, "similarity")
     assert np.isnan(similarity).tolist() == [row in (3, 4, 8) for row in range(10)]
@@ -167,4 +167,4 @@ def test_rows_of_an_empty_shard_have_no_vectors(tmp_path: Path, random_model: Pa
     [report] = embed(recipe, scan(recipe))
 
     assert (report.rows, report.pictures) == (0, 0)
-    assert read_vectors(UPath(report.vectors), "image")[0].shape == (0, 32)
+    assert not list(read_vectors(UPath(report.vectors), "image"))
