@@ -126,7 +126,8 @@ class Shell:
             self.environment |= dict(word.split("=", 1) for word in words[1:])
         elif " ".join(words).startswith(SERVICES):
             self._services.enter_context(self._running(words))
-        elif words[0] == "git10m" and self._in_process and ">" not in words:
+        # What loads a model in its own process has to find the tests' Hub when it first imports the Hub's client.
+        elif words[0] == "git10m" and words[1] != "evaluate" and self._in_process and ">" not in words:
             result = CliRunner().invoke(app, words[1:])
             assert result.exit_code == 0, f"{where}: {command}\n{result.output}"
         else:
