@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from schemas.evaluation import SetResult
 from tasks.report.look import COLOURS, drawing
@@ -17,14 +18,18 @@ _LONGEST_NAME = 28  # characters
 
 
 def confusion_png(result: SetResult) -> bytes:
-    """Return the confusion of all pictures as a PNG: a line for each class, of which every cell is a part."""
+    """Return the confusion of all pictures as a PNG: a line for each class, of which every cell is a part.
+
+    A class whose words the font cannot draw is told by its number, ``#1`` being the first of ``result``.
+    """
     classified = result.every
     counts = np.array(classified.confusion, np.int64)
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = [_short(one.words) for one in classified.classes]
-    side = max(3.2, 0.22 * len(names) if len(names) > _COUNTED else 0.42 * len(names))
+    side = max(3.2, 0.22 * len(counts) if len(counts) > _COUNTED else 0.42 * len(counts))
     shades = LinearSegmentedColormap.from_list("told", ["#eef2f1", COLOURS["subset"]])
     with drawing():
+        drawn = [_drawn(one.words) for one in classified.classes]
+        names = [name or f"#{number}" for number, name in enumerate(drawn, 1)]
         figure = Figure(figsize=(side + 2.6, side + 1.8))
         axes = figure.add_subplot()
         image = axes.imshow(parts, cmap=shades, vmin=0, vmax=1)
@@ -36,7 +41,7 @@ def confusion_png(result: SetResult) -> bytes:
         axes.set_yticks(edges, minor=True)
         axes.grid(which="minor", color="#ffffff", linewidth=1)
         axes.tick_params(which="minor", length=0)
-        axes.set_xlabel("taken for")
+        axes.set_xlabel("taken for" if all(drawn) else "taken for\n(#1, #2, …: classes in the order of the table)")
         axes.set_ylabel("is")
         for spine in axes.spines.values():
             spine.set_visible(False)
@@ -59,7 +64,11 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _short(words: str) -> str:
+def _drawn(words: str) -> str | None:
+    """Return ``words`` as matplotlib takes them; None if the font, that of :func:`drawing`, cannot draw them."""
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
+    if len(shown) > _LONGEST_NAME:
+        shown = shown[: _LONGEST_NAME - 1] + "…"
+    glyphs = get_font(findfont(FontProperties())).get_charmap()
     # A dollar sign would begin a formula.
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words).replace("$", r"\$")
-    return shown if len(shown) <= _LONGEST_NAME else shown[: _LONGEST_NAME - 1] + "…"
+    return shown.replace("$", r"\$") if glyphs.keys() >= set(map(ord, shown)) else None

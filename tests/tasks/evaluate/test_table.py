@@ -1,6 +1,7 @@
 """Tables and figures of reports made by hand."""
 
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -105,3 +106,16 @@ def test_a_confusion_is_a_picture_the_same_each_time(classes: int) -> None:
         assert picture.format == "PNG"
         assert min(picture.size) > 400
         assert max(picture.size) < 3_000
+
+
+def named(*words: str) -> bytes:
+    matrix = [[3, 1], [0, 4]]
+    every = Classified.of([(str(number), told) for number, told in enumerate(words)], matrix)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return confusion_png(result("a", "one", matrix, every=every))
+
+
+def test_words_that_the_font_cannot_draw_are_told_by_the_number_of_their_class() -> None:
+    assert named("森林", "pier") == named("草地", "pier")
+    assert len({named("森林", "pier"), named("pier", "森林"), named("лес", "pier"), named("forêt", "pier")}) == 4
