@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from tasks.source.read import read_batches, read_schema
 from tasks.source.shards import Shard, ShardUnreadable
 
 _BY_ITSELF = ("label", "cls")
+_FILE = "file_name"  # of the picture, in image folders
 _SHOWN = 5
 
 
@@ -63,7 +65,7 @@ def read_labels(dataset: LabelledSet, shards: Sequence[Shard], scan: ScanReport)
     if found.null_count:
         row_id = pc.index(found.is_null(), True).as_py()
         shard = int(np.searchsorted(first_row_ids(scan), row_id, "right")) - 1
-        place = f"{readable[shard].name}: row {row_id - first_row_ids(scan)[shard]}"
+        place = _place(readable[shard], int(row_id - first_row_ids(scan)[shard]))
         told = "no label" if labels[row_id].as_py() is None else repr(labels[row_id].as_py())
         raise LabelsUnclear(f"{dataset.name}: {place}: found {told}, expected {_listed([name for name, _ in classes])}")
     truth = found.to_numpy().astype(np.int64)
@@ -116,6 +118,18 @@ def _shard_labels(dataset: LabelledSet, shard: Shard, rows: int, *, named: bool)
         numbers = pc.index_in(labels, value_set=pa.array([str(number) for number in range(len(names))]))
         labels = pc.coalesce(pa.array(names, pa.string()).take(numbers), labels)
     return labels
+
+
+def _place(shard: Shard, row: int) -> str:
+    """Return where a person finds a row: its shard, its position and, if that is told, the picture's file."""
+    place = f"{shard.name}: row {row}"
+    with suppress(ShardUnreadable):  # most have no such column
+        check_column(read_schema(shard, in_place=True), "the picture's file", _FILE)
+        for batch in read_batches(shard, [_FILE], in_place=True):
+            if row < batch.num_rows:
+                return f"{place}, {text_column(batch, _FILE)[row]}"
+            row -= batch.num_rows
+    return place
 
 
 def _names(schema: pa.Schema, column: str) -> list[str]:

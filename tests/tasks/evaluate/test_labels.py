@@ -44,6 +44,15 @@ def test_a_folder_is_the_label_of_what_lies_in_it(tmp_path: Path) -> None:
     assert found.truth.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 6, 7, 7]
 
 
+def test_a_label_in_a_folder_is_told_with_its_picture(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "set", each=2)
+    with pytest.raises(LabelsUnclear, match=r"set: \.: row 2, blue/000\.png: found 'blue', expected black, red$"):
+        labels(tmp_path, folder, classes={"black": "black", "red": "red"})
+    coloured("red", 0).save(folder / "stray.png")
+    with pytest.raises(LabelsUnclear, match=r"row 12, stray\.png: found no label, expected black, blue"):
+        labels(tmp_path, folder)
+
+
 def test_numbers_are_named_by_the_schema_or_by_a_list_or_a_mapping(tmp_path: Path, image: bytes) -> None:
     features = {"info": {"features": {"label": {"names": ["Pier_North", "airport"], "_type": "ClassLabel"}}}}
     named = parquet(tmp_path / "named.parquet", image, pa.array([1, 0, 1]), metadata=features)
