@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 from rich.filesize import decimal
+from rich.measure import Measurement
 from rich.table import Table
 
 from flows.again import nothing_new
@@ -17,6 +18,8 @@ from schemas.evaluation import Evaluation, EvaluationReport
 from schemas.materialization import Materialization, Materialized
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport
+from tasks.evaluate.table import Table as Accuracies
+from tasks.evaluate.table import tables
 from tasks.files import ensure_writable
 from tasks.published import read_manifest
 from tasks.source.listing import shards_of
@@ -65,9 +68,8 @@ def run_embed(recipe: Recipe, *, quiet: bool = False, as_json: bool = False) -> 
 
 
 def run_evaluate(evaluation: Evaluation, *, quiet: bool = False, as_json: bool = False) -> EvaluationReport:
-    """Run the ``evaluate`` flow and print its tables, and where they lie; what is missing is refused before that."""
+    """Run the ``evaluate`` flow and print its tables, and where they lie; refusals come first, as of ``curate``."""
     from flows.evaluate import MARKDOWN, evaluate, recipe_for
-    from tasks.evaluate.table import tables
 
     console.quiet = quiet
     for dataset in evaluation.datasets:
@@ -80,9 +82,7 @@ def run_evaluate(evaluation: Evaluation, *, quiet: bool = False, as_json: bool =
         print(json_of(report))
     elif not quiet:
         for table in tables(report):
-            out.print(_accuracies(table.title, table.lines))
-            if table.note:
-                out.print(plain(table.note), highlight=False)
+            print_accuracies(table)
         out.print(plain(str(evaluation.output / MARKDOWN)), highlight=False, soft_wrap=True)
     return report
 
@@ -102,14 +102,28 @@ def run_materialize(job: Materialization, *, quiet: bool = False, as_json: bool 
     return made
 
 
-def _accuracies(title: str, lines: Sequence[Sequence[str]]) -> Table:
-    heading, *rest = lines
-    table = Table(plain(heading[0]), title=plain(title), title_justify="left")
-    for name in heading[1:]:
-        table.add_column(plain(name), justify="right", overflow="fold")
-    for line in rest:
+def print_accuracies(told: Accuracies) -> None:
+    """Print models by data sets; where that is too wide for the terminal, data sets by models, if narrower."""
+    columns = [("data set", *told.lines[0][1:]), *told.lines[1:]]
+    as_told, turned = _table(told.title, told.lines), _table(told.title, list(zip(*columns, strict=True)))
+    out.print(turned if _width(turned) < _width(as_told) > out.width else as_told)
+    if told.note:
+        out.print(plain(told.note), highlight=False)
+
+
+def _table(title: str, lines: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=plain(title), title_justify="left")
+    for number, name in enumerate(lines[0]):
+        # What is cut could be another: model names often begin alike.
+        table.add_column(plain(name), justify="right" if number else "left", overflow="fold")
+    for line in lines[1:]:
         table.add_row(*map(plain, line))
     return table
+
+
+def _width(table: Table) -> int:
+    """Return the columns of a terminal that ``table`` takes when it is given all it wants."""
+    return Measurement.get(out, out.options.update(width=10_000), table).maximum
 
 
 def _tell_of_server() -> None:

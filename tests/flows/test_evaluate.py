@@ -1,5 +1,6 @@
 """The evaluate flow and command: planted classes, labels that mean nothing, copies left out, and what is said."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
+from flows.console import print_accuracies
 from flows.evaluate import evaluate
 from schemas.evaluation import Evaluation, EvaluationReport, SetResult
+from tasks.evaluate.table import Table
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -114,6 +117,34 @@ def test_tables_and_figures_lie_in_the_output(told: EvaluationReport, sets: Path
     assert all(f"]({name})" in text for name in names)
 
 
+SIX = ("optimal31", "rsc11", "rsicb128", "whurs19", "rsscn7", "clrs")
+
+
+@pytest.mark.parametrize(
+    ("width", "models", "first"),
+    [
+        (80, ["git-rsclip"], "model"),
+        (80, ["git-rsclip-patch16", "git-rsclip-patch14"], "data set"),
+        (100, ["git-rsclip-patch16", "git-rsclip-patch14"], "model"),
+        (80, [f"git-rsclip-patch{size}" for size in range(10, 16)], "model"),  # turned it would be wider still
+    ],
+)
+def test_a_table_fits_the_terminal_with_every_name_in_full(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int, models: list[str], first: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_accuracies(Table("Top-1", (("model", *SIX, "mean"), *((name, *["0.88"] * 6, "0.90") for name in models))))
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= width
+    cells = [
+        [cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in printed.splitlines() if line[0] in "│┃"
+    ]
+    assert cells[0][0] == first
+    names = "".join((*cells[0], *(line[0] for line in cells)))  # a long one goes on in the line below
+    assert all(name in names for name in (*models, *SIX, "mean"))
+    assert printed.count("0.88") == 6 * len(models)
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
@@ -165,3 +196,15 @@ def test_what_is_wrong_is_said_in_one_line(
     assert words in result.output
     assert "Traceback" not in result.output
     assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize("place", ["workspace", "output"])
+def test_what_cannot_be_written_is_refused_by_the_flow_and_before_it(
+    sets: Path, tmp_path: Path, colour_model: Path, place: str
+) -> None:
+    changes = {place: str(sets / "shuffled.parquet" / "in")}
+    asking = asked(sets, tmp_path / "out", colour_model, exclude_contaminated=[]) | changes
+    result = run(save(asking, tmp_path / "evaluation.yaml"))
+    assert (result.exit_code, len(result.output.splitlines())) == (1, 1), result.output
+    with pytest.raises(OSError, match=r"cannot write there: Not a directory: .*shuffled\.parquet/in"):
+        evaluate(Evaluation.model_validate(asking))
