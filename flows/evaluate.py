@@ -43,8 +43,7 @@ def evaluate(evaluation: Evaluation) -> EvaluationReport:
     """
     checkpoints = [pinned_checkpoint(checkpoint) for checkpoint in evaluation.checkpoints]
     evaluation = evaluation.model_copy(update={"checkpoints": checkpoints})
-    for place in (evaluation.workspace, evaluation.output):
-        ensure_writable(place)
+    ensure_writable(evaluation.output)
     subsets = [subset_source(folder) for folder in evaluation.exclude_contaminated]
     with standing_engine(evaluation.engine) as engine:
         evaluation = evaluation.model_copy(update={"engine": engine})
