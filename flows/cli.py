@@ -341,6 +341,7 @@ def retrieve(
 
     from flows.recipes import RecipeError
     from flows.retrieve import run_retrieve
+    from tasks.retrieve.stage import UnknownScorer
     from tasks.versions import followed
 
     at, file = UPath(place) if Path(place).is_file() else followed(_folder(place)), UPath(page).expanduser()
@@ -352,7 +353,7 @@ def retrieve(
     def look() -> None:
         try:
             run_retrieve(at, texts, count=count, scorer=scorer, page=file, as_json=as_json)
-        except RecipeError as error:
+        except (RecipeError, UnknownScorer) as error:
             _fail(str(error), _MISUSED)
 
     _run(look)

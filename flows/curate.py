@@ -12,8 +12,7 @@ from flows.embed import embed_scanned
 from flows.progress import stage
 from flows.publish import publish_subset, write_subset
 from flows.runner import open_crew, standing_engine, write_engine
-from flows.scan import scan
-from schemas.errors import CurationError
+from flows.scan import require_rows, scan
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport, ReferenceReport, ScanReport
 from tasks.deduplicate.stage import count_searches, deduplicate
@@ -23,15 +22,11 @@ from tasks.pinning import pinned
 from tasks.select.basis import Basis
 from tasks.select.stage import select
 from tasks.source.listing import fetch_cache, shards_of
-from tasks.source.shards import Shard, SourceError
+from tasks.source.shards import Shard
 from tasks.versions import Versions
 from tasks.workspace import remember
 from tasks.write.rows import SourceChanged
 from tasks.write.schema import data_schema
-
-
-class ShardsQuarantined(CurationError):
-    """Shards of the source cannot be read, and the recipe does not allow to go on without them."""
 
 
 @flow(name="curate", flow_run_name="curate {recipe.title}", persist_result=False)
@@ -105,16 +100,3 @@ def _publish_all(
         # Only now, when every row of every subset has been read: before, a shard could still turn out to be changed.
         published = tuple(publish_subset(recipe, subset, duplicates, embedded, held) for subset in written)
     return CurateReport(source=recipe.source.name, scan=scanned, deduplicate=duplicates, subsets=published)
-
-
-def require_rows(recipe: Recipe, scanned: ScanReport, key: str = "source") -> None:
-    """Raise :class:`ShardsQuarantined` or :class:`SourceError` where there is nothing, or not enough, to go on with."""
-    if scanned.quarantined and (recipe.source.on_bad_shard == "fail" or scanned.rows == 0):
-        lines = [
-            f"{len(scanned.quarantined)} of {scanned.listed_shards} shards cannot be read; nothing was published:",
-            *(f"  {bad.error}" for bad in scanned.quarantined),
-            f"Mend or fetch them again, or set {key}.on_bad_shard to 'publish' to go on without them.",
-        ]
-        raise ShardsQuarantined("\n".join(lines))
-    if scanned.rows == 0:
-        raise SourceError(f"{recipe.source.path}: the source is empty: no row in {scanned.listed_shards} shards")

@@ -9,7 +9,7 @@ from prefect.states import Completed
 from flows.artifacts import ProgressArtifact
 from flows.progress import stage
 from flows.runner import open_crew
-from flows.scan import scan
+from flows.scan import require_rows, scan
 from schemas.embedding import EmbedReport, VectorsReport
 from schemas.errors import CurationError
 from schemas.recipe import Recipe
@@ -37,7 +37,8 @@ def embed(recipe: Recipe) -> tuple[EmbedReport, ...]:
 
     Raises:
         NoScorer: if the recipe names none.
-        SourceError: as the flow ``scan``.
+        SourceError: as the flow ``scan``, and if the source is empty.
+        ShardsQuarantined: if shards cannot be read and ``source.on_bad_shard`` is ``fail``; nothing is embedded.
         CheckpointNotFound, ModelUnusable: if a model cannot be had, or is none that compares pictures with texts.
         ShardUnreadable: if a shard is not what was scanned any more.
         OSError: if the workspace cannot be written.
@@ -46,6 +47,7 @@ def embed(recipe: Recipe) -> tuple[EmbedReport, ...]:
         raise NoScorer("scorers: found none; expected one model at least, as in `scorers: [{name: git-rsclip}]`")
     recipe = pinned(recipe)
     scanned = scan(recipe)
+    require_rows(recipe, scanned)
     remember(recipe)
     reports = embed_scanned(recipe, scanned)
     fetch_cache(recipe).clear()

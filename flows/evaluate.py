@@ -4,11 +4,10 @@ from prefect import flow, get_run_logger
 from upath import UPath
 
 from flows.artifacts import announce_evaluation
-from flows.curate import require_rows
 from flows.embed import embed_scanned
 from flows.progress import stage
 from flows.runner import standing_engine
-from flows.scan import scan
+from flows.scan import require_rows, scan
 from schemas.evaluation import Evaluation, EvaluationReport, LabelledSet, SetResult
 from schemas.recipe import Output, Recipe
 from schemas.reports import ReferenceReport

@@ -14,6 +14,7 @@ from flows.terminal import plain
 from schemas.retrieval import Retrieval
 from tasks.browse.opening import recipe_at
 from tasks.files import write_text
+from tasks.report.html import cut
 from tasks.retrieve.page import render_retrieval
 from tasks.retrieve.stage import retrieve
 
@@ -61,7 +62,7 @@ def print_retrieval(found: Retrieval, page: UPath, out: Console) -> None:
         table.add_column("img_name", overflow="fold", ratio=2)
         table.add_column("caption", ratio=3)
         for hit in one.hits:
-            caption = (hit.caption or "")[:_CAPTION]
+            caption = cut(hit.caption or "", _CAPTION)
             table.add_row(f"{hit.cosine:.3f}", str(hit.row_id), plain(hit.img_name or ""), plain(caption))
-        out.print(table)
+        out.print(table if one.hits else plain(f"{one.text}: no picture has a vector"))
     out.print(plain(f"contact sheet: {page}"), highlight=False, soft_wrap=True)

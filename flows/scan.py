@@ -9,13 +9,18 @@ from flows.artifacts import ProgressArtifact, announce_quarantined
 from flows.events import emit_quarantined
 from flows.progress import stage
 from flows.runner import EngineError, open_crew
+from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import QuarantinedShard, ScanReport, ShardReport
 from tasks.files import ensure_writable, is_local, sweep
 from tasks.scan.stage import ShardOutcome, scan_shards
 from tasks.source.listing import pin, shards_of
 from tasks.source.preflight import refuse_other_columns
-from tasks.source.shards import shard_size
+from tasks.source.shards import SourceError, shard_size
+
+
+class ShardsQuarantined(CurationError):
+    """Shards of the source cannot be read, and the recipe does not allow to go on without them."""
 
 
 @flow(name="scan", flow_run_name="scan {recipe.source.name}", persist_result=False)
@@ -80,3 +85,16 @@ def _require_shared(recipe: Recipe, outcomes: list[ShardOutcome]) -> None:
         if isinstance(outcome, ShardReport) and not outcome.signals.exists():
             told = f"{outcome.shard} was scanned, but {outcome.signals} is not seen here"
             raise EngineError(f"workspace: {told}; expected a folder that all machines of the engine share, or a URL")
+
+
+def require_rows(recipe: Recipe, scanned: ScanReport, key: str = "source") -> None:
+    """Raise :class:`ShardsQuarantined` or :class:`SourceError` where there is nothing, or not enough, to go on with."""
+    if scanned.quarantined and (recipe.source.on_bad_shard == "fail" or scanned.rows == 0):
+        lines = [
+            f"{len(scanned.quarantined)} of {scanned.listed_shards} shards cannot be read; nothing was published:",
+            *(f"  {bad.error}" for bad in scanned.quarantined),
+            f"Mend or fetch them again, or set {key}.on_bad_shard to 'publish' to go on without them.",
+        ]
+        raise ShardsQuarantined("\n".join(lines))
+    if scanned.rows == 0:
+        raise SourceError(f"{recipe.source.path}: the source is empty: no row in {scanned.listed_shards} shards")

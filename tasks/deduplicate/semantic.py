@@ -1,6 +1,7 @@
 """The pairs of semantic duplicates of a source that the workspace knows of, by the vectors of one scorer."""
 
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,11 @@ from schemas.recipe import Deduplication, SemanticDuplicates, fingerprint
 from schemas.reports import ScanReport
 from schemas.tables import SEMANTIC_PAIRS, SEMANTIC_VERSION
 from tasks.embed.vectors import Halves, NotEmbedded, vectors_in_pieces
-from tasks.files import appearing, is_parquet
+from tasks.files import appearing, is_parquet, read_parquet_metadata
 from tasks.spill import room
+
+_CLUSTERED_BY = b"faiss"
+"""Key of a file's metadata: the version of FAISS."""
 
 PICTURES_OF_CLUSTER = 1_000
 """Pictures of a cluster, on average, where the recipe does not say how many clusters there are."""
@@ -81,7 +85,17 @@ def _pairs(scan: ScanReport, report: EmbedReport, semantic: SemanticDuplicates) 
     del group
     clusters = semantic.clusters or -(-len(rows) // PICTURES_OF_CLUSTER)
     found = cosine_pairs(vectors, clusters, semantic.min_cosine)
-    return pa.table([rows[found.a], rows[found.b], found.cosine], schema=SEMANTIC_PAIRS)
+    schema = SEMANTIC_PAIRS.with_metadata({_CLUSTERED_BY: version("faiss-cpu")} if min(clusters, len(rows)) > 1 else {})
+    return pa.table([rows[found.a], rows[found.b], found.cosine], schema=schema)
+
+
+def clustered_by(path: UPath | None) -> dict[str, str]:
+    """Return the version of what clustered the pictures of a file of semantic duplicates; another may cluster others.
+
+    Empty where nothing had to be clustered, or there is no such file.
+    """
+    found = None if path is None else (read_parquet_metadata(path).metadata or {}).get(_CLUSTERED_BY)
+    return {} if found is None else {"faiss": found.decode()}
 
 
 def _distinct(report: EmbedReport, group: NDArray[np.int32]) -> tuple[NDArray[np.int64], Halves]:

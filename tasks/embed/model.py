@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import CurationError
 from schemas.scorer import Checkpoint
+from tasks.embed.checkpoint import sha256_of_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,10 +138,15 @@ def _loaded(name: str, model: str, revision: str | None, sha256: str | None, bat
         raise ModelUnusable(told) from error
     with _silent():
         try:
-            processor = transformers.AutoProcessor.from_pretrained(model, revision=revision)
-            weights, loaded = transformers.AutoModel.from_pretrained(model, revision=revision, output_loading_info=True)
+            processor = transformers.AutoProcessor.from_pretrained(model, revision=revision, trust_remote_code=False)
+            weights, loaded = transformers.AutoModel.from_pretrained(
+                model, revision=revision, trust_remote_code=False, output_loading_info=True
+            )
         except Exception as error:  # of a damaged file, of the network, of a configuration that is none
-            raise ModelUnusable(f"{name}: {model}: {type(error).__name__}: {_first_line(error)}") from error
+            told = f"{type(error).__name__}: {_first_line(error)}"
+            raise ModelUnusable(f"{name}: {model}: {told}; expected all that save_pretrained writes") from error
+    if sha256 is not None and sha256_of_folder(Path(model)) != sha256:
+        raise ModelUnusable(f"{name}: {model}: changed while it was loaded; run again")
     lacks = [
         part for part in ("get_image_features", "get_text_features", "logit_scale") if not hasattr(weights, part)
     ] + [part for part in ("image_processor", "tokenizer") if not hasattr(processor, part)]

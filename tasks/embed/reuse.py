@@ -32,7 +32,7 @@ def vectors_path(workspace: UPath, scorer: Scorer, settings: ScanSettings, colum
         content: identity of the shard.
     """
     shown = {name: columns[name] for name in ("image", "caption")}
-    decoded = settings.model_dump(mode="json", include={"formats", "max_pixels", "max_bytes"})
+    decoded = settings.model_dump(mode="json", exclude={"images", "pixel_digest"})
     made_of = [VECTORS_VERSION, scorer.weights(), scorer.captions, shown, decoded]
     return workspace / "vectors" / fingerprint(made_of)[:16] / f"{content}.parquet"
 

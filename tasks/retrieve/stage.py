@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from schemas.embedding import EmbedReport
+from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import ScanReport
 from schemas.retrieval import Hit, Retrieval, Retrieved
@@ -25,6 +26,10 @@ from tasks.signals import by_shard, first_row_ids, of_rows, readable_shards
 from tasks.source.pairs import read_pairs
 
 _SPARE = 4  # times as many are found as are shown, for the same picture may be there several times
+
+
+class UnknownScorer(CurationError):
+    """A scorer is named that the recipe does not have."""
 
 
 class Pictures(NamedTuple):
@@ -49,7 +54,8 @@ def retrieve(
         subset: name and folder of one whose rows alone are looked at; None: all rows.
 
     Raises:
-        NotEmbedded: if the recipe has no such scorer, or the source no vectors by it.
+        UnknownScorer: if the recipe has no such scorer.
+        NotEmbedded: if it has none at all, or the source no vectors by it.
         ModelUnusable, SourceError, ListInvalid: as for a run.
     """
     recipe = pinned(recipe)
@@ -101,12 +107,14 @@ def _scorer(recipe: Recipe, name: str | None) -> Scorer:
     if not names:
         raise NotEmbedded("the recipe has no scorer; expected one, and its vectors by git10m embed")
     if name is not None and name not in names:
-        raise NotEmbedded(f"the recipe has no scorer {name!r}; it has {', '.join(names)}")
+        raise UnknownScorer(f"the recipe has no scorer {name!r}; it has {', '.join(names)}")
     return recipe.scorers[0 if name is None else names.index(name)]
 
 
 def _embedded(recipe: Recipe, scorer: Scorer, scan: ScanReport) -> EmbedReport:
     shards = [report for report in known_vectors(scorer, scan, recipe) if report is not None]
+    if not scan.rows:
+        raise NotEmbedded(f"nothing of {recipe.source.name} is scanned in {recipe.workspace}; run git10m embed before")
     if not shards or len(shards) < len(scan.shards):
         told = f"{scorer.name}: {len(shards)} of {len(scan.shards)} scanned shards have vectors in {recipe.workspace}"
         raise NotEmbedded(f"{told}; run git10m embed before")

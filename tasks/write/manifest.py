@@ -8,6 +8,7 @@ from schemas.reports import DeduplicateReport, ScanReport, SelectReport
 from schemas.source import HubSource, Source
 from schemas.subset import Subset
 from schemas.tables import FACT_COLUMNS, PAIRS_VERSION, SCAN_VERSION
+from tasks.deduplicate.semantic import clustered_by
 from tasks.select.rules import rules_off
 from tasks.source.places.hub import split_url
 from tasks.write.schema import DataSchema
@@ -49,12 +50,12 @@ def draft_manifest(
         splits=selected.splits,
         rules_off=tuple(rule for rule in rules_off(scan.absent, images=recipe.scan.images) if rule not in met),
         files=(),
-        versions=versions(),
+        versions=versions() | clustered_by(duplicates.semantic),
     )
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of all that can change a byte of a subset."""
+    """Return the versions of all that can change a byte of a subset, but for what clusters semantic duplicates."""
     ours = {"scan": str(SCAN_VERSION), "duplicates": str(PAIRS_VERSION)}
     return ours | {name: version(name) for name in _BYTE_CHANGING}
 

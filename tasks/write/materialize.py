@@ -48,7 +48,7 @@ def require_same(index: Manifest, files: Sequence[DataFile]) -> None:
             others = [
                 f"{name} {was} then and {now} now"
                 for name, was in index.versions.items()
-                if (now := versions().get(name)) != was
+                if (now := versions().get(name)) not in (was, None)
             ]
             told = f"; versions differ: {', '.join(others)}" if others else ""
             raise NotTheSame(f"{file.path}: the rows are those of the source, but not the bytes of the file{told}")

@@ -11,9 +11,9 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact
 
 import flows.artifacts
-from flows.curate import ShardsQuarantined, curate
+from flows.curate import curate
 from flows.events import PUBLISHED, QUARANTINED
-from flows.scan import scan
+from flows.scan import ShardsQuarantined, scan
 from flows.verify import verify
 from schemas.recipe import Recipe
 from schemas.reports import CurateReport

@@ -10,7 +10,8 @@ import pytest
 from pairs import pair, published_files, recipe_for, tiny_recipe, write_tree
 from upath import UPath
 
-from flows.curate import ShardsQuarantined, curate
+from flows.curate import curate
+from flows.scan import ShardsQuarantined
 from schemas.manifest import Manifest
 from schemas.reports import CurateReport
 from schemas.tables import INDEX, REJECTED

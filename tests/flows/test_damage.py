@@ -10,7 +10,8 @@ import pytest
 from pairs import pair, published_files, recipe_for, write_tree
 
 import flows.curate
-from flows.curate import ShardsQuarantined, curate
+from flows.curate import curate
+from flows.scan import ShardsQuarantined
 from schemas.recipe import Recipe
 from tasks.source.listing import shards_of
 from tasks.source.read import read_batches

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.embed import NoScorer, embed
+from flows.scan import ShardsQuarantined
 from schemas.embedding import EmbedReport
 from schemas.recipe import Recipe
 from tasks.embed.checkpoint import CheckpointNotFound
@@ -149,3 +150,11 @@ def test_a_killed_run_goes_on_with_the_next_shard(tmp_path: Path, random_model: 
     assert report.embedded == 24 - margins  # of the last one the pictures may be known, and not what they are like
     assert before.items() <= vectors(tmp_path).items()
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_source_that_cannot_be_read_is_told_as_curate_tells_it(tmp_path: Path, colour_model: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.parquet").write_bytes(b"no parquet")
+
+    with pytest.raises(ShardsQuarantined, match=r"1 of 1 shards cannot be read[\s\S]*a\.parquet"):
+        embed(recipe(tmp_path, colour_model))

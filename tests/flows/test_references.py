@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from pairs import encode, land, pair, published_files, recipe_for, write_tree
 
-from flows.curate import ShardsQuarantined, curate
+from flows.curate import curate
+from flows.scan import ShardsQuarantined
 from schemas.recipe import Recipe
 from tasks.verify.subset import verify
 

@@ -110,7 +110,7 @@ def test_what_cannot_be_found_is_told(home: Path) -> None:
         return result.exit_code, result.output
 
     assert told("recipe.yaml", "blue", "--scorer", "other") == (
-        1,
+        2,
         "git10m: the recipe has no scorer 'other'; it has colours\n",
     )
     assert told("recipe.yaml", " ")[0] == 2

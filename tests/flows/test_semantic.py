@@ -87,6 +87,7 @@ def test_the_best_of_each_colour_is_kept_and_named_to_the_others(curated: Curate
         assert 0.97 <= row["duplicate_similarity"] <= 1
     assert curated.deduplicate.semantic_pairs == len(COLOURS) * EACH * (EACH - 1) // 2
     assert curated.deduplicate.pairs == 0
+    assert read_manifest(subset.directory).versions["faiss"] == version("faiss-cpu")
     page = (subset.directory / "report.html").read_text()
     assert "duplicate_semantic" in page
     assert "cosine 0.9" in page or "cosine 1.0" in page

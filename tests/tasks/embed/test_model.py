@@ -1,5 +1,6 @@
 """The embedder against plain code on the same models, and what it says of models that are none."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -143,3 +144,25 @@ def test_weights_that_give_no_number_are_told(random_model: Path, tmp_path: Path
 
     with pytest.raises(ModelUnusable, match="found a vector that is not finite"):
         load(tmp_path / "nan").images([picture(0)])
+
+
+def test_code_of_a_checkpoint_is_not_run(random_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(random_model, tmp_path / "own")
+    config = json.loads((tmp_path / "own" / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}}
+    (tmp_path / "own" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "own" / "own.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\nclass Own: pass\n")
+
+    with pytest.raises(ModelUnusable, match=r"^m: .*own: ValueError: .*expected all that save_pretrained writes"):
+        load(tmp_path / "own")
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_change_while_they_are_loaded_are_told(random_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(random_model, tmp_path / "mine")
+    pinned = pinned_checkpoint(Checkpoint(name="m", model=str(tmp_path / "mine")))
+    (tmp_path / "mine" / "README.md").write_text("another one")
+
+    with pytest.raises(ModelUnusable, match="changed while it was loaded; run again"):
+        load_embedder(pinned)
