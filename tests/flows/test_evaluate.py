@@ -12,11 +12,13 @@ import pytest
 from checkpoints import COLOURS
 from labelled import class_folders, coloured
 from pairs import encode, pair, publish_one, recipe_for, write_tree
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
-from flows.console import print_accuracies
+from flows.console import print_accuracies, run_evaluate
 from flows.evaluate import evaluate
 from schemas.evaluation import Evaluation, EvaluationReport, SetResult
 from tasks.evaluate.table import Table
@@ -198,13 +200,22 @@ def test_what_is_wrong_is_said_in_one_line(
     assert not list(tmp_path.glob("out/*"))
 
 
+def runs() -> int:
+    with get_client(sync_client=True) as client:
+        return len(client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=["evaluate"]))))
+
+
 @pytest.mark.parametrize("place", ["workspace", "output"])
 def test_what_cannot_be_written_is_refused_by_the_flow_and_before_it(
     sets: Path, tmp_path: Path, colour_model: Path, place: str
 ) -> None:
     changes = {place: str(sets / "shuffled.parquet" / "in")}
     asking = asked(sets, tmp_path / "out", colour_model, exclude_contaminated=[]) | changes
-    result = run(save(asking, tmp_path / "evaluation.yaml"))
-    assert (result.exit_code, len(result.output.splitlines())) == (1, 1), result.output
-    with pytest.raises(OSError, match=r"cannot write there: Not a directory: .*shuffled\.parquet/in"):
+    told = r"cannot write there: Not a directory: .*shuffled\.parquet/in"
+    before = runs()
+    with pytest.raises(OSError, match=told):
+        run_evaluate(Evaluation.model_validate(asking))
+    assert runs() == before
+    with pytest.raises(OSError, match=told):
         evaluate(Evaluation.model_validate(asking))
+    assert runs() == before + 1
