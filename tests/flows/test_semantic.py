@@ -1,6 +1,7 @@
 """Pictures that show the same to a model and are no copies of each other, from the source to what a person is told."""
 
 import io
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from schemas.recipe import Deduplication, Recipe
 from schemas.reports import CurateReport
 from tasks.explain.stage import explain
 from tasks.planning.plan import plan_run
+from tasks.published import read_manifest
 from tasks.verify.subset import verify
 from tasks.verify.tables import check_keepers
 
