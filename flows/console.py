@@ -82,7 +82,7 @@ def run_evaluate(evaluation: Evaluation, *, quiet: bool = False, as_json: bool =
         print(json_of(report))
     elif not quiet:
         for table in tables(report):
-            print_accuracies(table)
+            print_accuracies(table, out)
         out.print(plain(str(evaluation.output / MARKDOWN)), highlight=False, soft_wrap=True)
     return report
 
@@ -102,11 +102,15 @@ def run_materialize(job: Materialization, *, quiet: bool = False, as_json: bool 
     return made
 
 
-def print_accuracies(told: Accuracies) -> None:
+def print_accuracies(told: Accuracies, out: Console) -> None:
     """Print models by data sets; where that is too wide for the terminal, data sets by models, if narrower."""
+
+    def width(table: Table) -> int:
+        return Measurement.get(out, out.options.update(width=10_000), table).maximum  # given all it wants
+
     columns = [("data set", *told.lines[0][1:]), *told.lines[1:]]
     as_told, turned = _table(told.title, told.lines), _table(told.title, list(zip(*columns, strict=True)))
-    out.print(turned if _width(turned) < _width(as_told) > out.width else as_told)
+    out.print(turned if width(turned) < width(as_told) > out.width else as_told)
     if told.note:
         out.print(plain(told.note), highlight=False)
 
@@ -119,11 +123,6 @@ def _table(title: str, lines: Sequence[Sequence[str]]) -> Table:
     for line in lines[1:]:
         table.add_row(*map(plain, line))
     return table
-
-
-def _width(table: Table) -> int:
-    """Return the columns of a terminal that ``table`` takes when it is given all it wants."""
-    return Measurement.get(out, out.options.update(width=10_000), table).maximum
 
 
 def _tell_of_server() -> None:

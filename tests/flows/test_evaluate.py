@@ -1,5 +1,6 @@
 """The evaluate flow and command: planted classes, labels that mean nothing, copies left out, and what is said."""
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from labelled import class_folders, coloured
 from pairs import encode, pair, publish_one, recipe_for, write_tree
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from rich.console import Console
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
@@ -131,12 +133,11 @@ SIX = ("optimal31", "rsc11", "rsicb128", "whurs19", "rsscn7", "clrs")
         (80, [f"git-rsclip-patch{size}" for size in range(10, 16)], "model"),  # turned it would be wider still
     ],
 )
-def test_a_table_fits_the_terminal_with_every_name_in_full(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int, models: list[str], first: str
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
-    print_accuracies(Table("Top-1", (("model", *SIX, "mean"), *((name, *["0.88"] * 6, "0.90") for name in models))))
-    printed = capsys.readouterr().out
+def test_a_table_fits_the_terminal_with_every_name_in_full(width: int, models: list[str], first: str) -> None:
+    told = Table("Top-1", (("model", *SIX, "mean"), *((name, *["0.88"] * 6, "0.90") for name in models)))
+    text = io.StringIO()
+    print_accuracies(told, Console(width=width, file=text))
+    printed = text.getvalue()
     assert max(map(len, printed.splitlines())) <= width
     cells = [
         [cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in printed.splitlines() if line[0] in "│┃"

@@ -44,6 +44,8 @@ def test_figures_of_a_million_pairs_are_small() -> None:
             "z": rng.integers(5, 19, rows),
             "img_quality_score": rng.normal(4, 1, rows),
             "caption_words": rng.integers(0, 100, rows),
+            "similarity": rng.normal(0, 0.1, rows),
+            "prompt_margin": rng.normal(0, 0.1, rows),
         }
     )
     assert sum(map(len, draw_figures(manifest_of(), columns, rng.random(rows) < 0.5).values())) < 400_000
