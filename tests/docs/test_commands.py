@@ -57,6 +57,9 @@ ELSEWHERE = {
 }
 """Commands that are not run here: why, and which test has to do with them instead."""
 
+LOADING = ("embed", "evaluate", "retrieve")
+"""Commands that load a model."""
+
 SERVICES = ("prefect server start", "prefect worker start")
 """Commands that do not end."""
 
@@ -127,7 +130,7 @@ class Shell:
         elif " ".join(words).startswith(SERVICES):
             self._services.enter_context(self._running(words))
         # What loads a model in its own process has to find the tests' Hub when it first imports the Hub's client.
-        elif words[0] == "git10m" and words[1] != "evaluate" and self._in_process and ">" not in words:
+        elif words[0] == "git10m" and words[1] not in LOADING and self._in_process and ">" not in words:
             result = CliRunner().invoke(app, words[1:])
             assert result.exit_code == 0, f"{where}: {command}\n{result.output}"
         else:
