@@ -160,7 +160,11 @@ class Shell:
             yield
         finally:
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:  # of a busy machine; how services end is no matter of the pages
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(30)
 
     def _plan(self, text: str, block: Block) -> None:
         """Plan a recipe, or the part of one that the block shows, put into one."""
