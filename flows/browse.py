@@ -6,7 +6,6 @@ import socket
 import webbrowser
 from collections.abc import Mapping
 from io import StringIO
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,14 @@ from rich.console import Console
 from ruamel.yaml import YAML
 from upath import UPath
 
-from flows.recipes import load_recipe
+from flows.place import recipe_of
 from flows.terminal import printable
 from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.subset import Subset
 from schemas.thresholds import Limits
 from tasks.browse.controls import with_limits
-from tasks.browse.opening import open_source, recipe_at
+from tasks.browse.opening import open_source
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -57,10 +56,7 @@ def run_browse(place: UPath, *, subset: str | None, port: int, show: bool) -> No
     from tasks.select.basis import Basis
 
     out, begun = Console(stderr=True), perf_counter()
-    if isinstance(place, Path) and place.is_file():
-        recipe, own = load_recipe(place, ()), None
-    else:
-        recipe, own = recipe_at(place)
+    recipe, own = recipe_of(place)
     source = printable(recipe.source.name)
     out.print(f"opening {source} …", style="dim", highlight=False, markup=False, soft_wrap=True)
     opened = open_source(recipe, subset or own)

@@ -17,6 +17,7 @@ from schemas.errors import CurationError
 if TYPE_CHECKING:
     from upath import UPath
 
+    from schemas.recipe import Recipe
     from schemas.source import Source
 
 app = typer.Typer(
@@ -80,12 +81,7 @@ def curate(
 
     Exit status: 0 done, 1 the run failed, 2 the recipe or the usage is wrong.
     """
-    from flows.recipes import RecipeError, load_recipe
-
-    try:
-        loaded = load_recipe(recipe, settings or ())
-    except RecipeError as error:
-        _fail(str(error), _MISUSED)
+    loaded = _recipe(recipe, settings)
     _set_up_prefect(verbose)
     from flows.console import run_curate
 
@@ -106,12 +102,7 @@ def plan(
 
     Exit status: 0 it can run, 1 it would fail, 2 the recipe or the usage is wrong.
     """
-    from flows.recipes import RecipeError, load_recipe
-
-    try:
-        loaded = load_recipe(recipe, settings or ())
-    except RecipeError as error:
-        _fail(str(error), _MISUSED)
+    loaded = _recipe(recipe, settings)
     from flows.plan import run_plan
 
     def tell() -> None:
@@ -135,12 +126,7 @@ def embed(
     As curate does where the recipe has scorers; needs the extra [cyan]clip[/]. Exit status: 0 done, 1 the run failed,
     2 the recipe or the usage is wrong.
     """
-    from flows.recipes import RecipeError, load_recipe
-
-    try:
-        loaded = load_recipe(recipe, settings or ())
-    except RecipeError as error:
-        _fail(str(error), _MISUSED)
+    loaded = _recipe(recipe, settings)
     _set_up_prefect(verbose)
     from flows.console import run_embed
 
@@ -534,6 +520,16 @@ def demo(
     from flows.demo import run_demo
 
     _run(lambda: run_demo(directory))
+
+
+def _recipe(path: Path, settings: list[str] | None) -> "Recipe":
+    """Return the recipe in a file; one that is none is a wrong usage."""
+    from flows.recipes import RecipeError, load_recipe
+
+    try:
+        return load_recipe(path, settings or ())
+    except RecipeError as error:
+        _fail(str(error), _MISUSED)
 
 
 def _source(

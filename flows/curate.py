@@ -80,7 +80,7 @@ def _scan_reference(recipe: Recipe, number: int) -> ReferenceReport:
 def _publish_all(
     recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport, references: tuple[ReferenceReport, ...]
 ) -> CurateReport:
-    embedded = embed_scanned(recipe, scanned)
+    embedded = embed_scanned(recipe, shards, scanned)
     with stage("deduplicate", items=count_searches(recipe.deduplication), done="searches are done") as bar:
         settings = recipe.deduplication
         duplicates = deduplicate(scanned, references, settings, recipe.workspace, bar.advance, embedded)

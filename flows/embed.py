@@ -17,7 +17,6 @@ from schemas.reports import ScanReport
 from schemas.scorer import Scorer
 from tasks.embed.reuse import embed_report, known_vectors
 from tasks.embed.stage import Scanned, embed_shards
-from tasks.files import sweep
 from tasks.pinning import pinned
 from tasks.signals import readable_shards
 from tasks.source.listing import fetch_cache, shards_of
@@ -49,7 +48,7 @@ def embed(recipe: Recipe) -> tuple[EmbedReport, ...]:
     scanned = scan(recipe)
     require_rows(recipe, scanned)
     remember(recipe)
-    reports = embed_scanned(recipe, scanned)
+    reports = embed_scanned(recipe, shards_of(recipe), scanned)
     fetch_cache(recipe).clear()
     if not any(report.embedded for report in reports):
         message = "; ".join(f"{report.scorer}: {report}" for report in reports)
@@ -57,17 +56,14 @@ def embed(recipe: Recipe) -> tuple[EmbedReport, ...]:
     return reports
 
 
-def embed_scanned(recipe: Recipe, scanned: ScanReport) -> tuple[EmbedReport, ...]:
-    """Embed what was scanned of the source of ``recipe``, which is pinned, by each of its scorers, one after the other.
+def embed_scanned(recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport) -> tuple[EmbedReport, ...]:
+    """Embed what was scanned of ``shards``, those of ``recipe``, which is pinned, by each scorer, one after the other.
 
     Raises:
         ModelUnusable, ShardUnreadable, OSError: as the flow ``embed``.
     """
-    for pattern in ("vectors/*", "margins/*"):
-        for folder in recipe.workspace.glob(pattern):
-            sweep(folder)
-    shards = readable_shards(shards_of(recipe), scanned)
-    return tuple(_embed(recipe, scorer, shards, scanned) for scorer in recipe.scorers)
+    readable = readable_shards(shards, scanned)
+    return tuple(_embed(recipe, scorer, readable, scanned) for scorer in recipe.scorers)
 
 
 def _embed(recipe: Recipe, scorer: Scorer, shards: Sequence[Shard], scanned: ScanReport) -> EmbedReport:

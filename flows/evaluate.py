@@ -90,13 +90,14 @@ def _embed(evaluation: Evaluation, number: int, references: tuple[ReferenceRepor
     recipe = recipe_for(evaluation, pin(dataset.source))
     scanned = scan(recipe)
     require_rows(recipe, scanned, f"datasets.{number}.source")
-    labels = read_labels(dataset, shards_of(recipe), scanned)  # before hours of embedding
+    shards = shards_of(recipe)
+    labels = read_labels(dataset, shards, scanned)  # before hours of embedding
     copied = None
     if references:
         with stage(f"copies in {dataset.name}") as bar:
             copied = find_copies(scanned, references, evaluation.near, evaluation.workspace)
             bar.finish(f"{copied.sum():,} of {scanned.rows:,} rows are copies of a subset's")
-    vectors = {report.scorer: report for report in embed_scanned(recipe, scanned)}
+    vectors = {report.scorer: report for report in embed_scanned(recipe, shards, scanned)}
     fetch_cache(recipe).clear()
     return Embedded(dataset.name, tuple(evaluation.templates_of(dataset)), labels, vectors, copied)
 

@@ -1,18 +1,16 @@
 """What ``git10m retrieve`` does: find pictures by texts, print them, and write their contact sheet."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from upath import UPath
 
 from flows.as_json import as_json as json_of
+from flows.place import recipe_of
 from flows.progress import stage
-from flows.recipes import load_recipe
 from flows.terminal import plain
 from schemas.retrieval import Retrieval
-from tasks.browse.opening import recipe_at
 from tasks.files import write_text
 from tasks.report.html import cut
 from tasks.retrieve.page import render_retrieval
@@ -35,12 +33,9 @@ def run_retrieve(
         as_json: print the answer as JSON.
 
     Raises:
-        CurationError: as :func:`tasks.retrieve.stage.retrieve` and :func:`tasks.browse.opening.recipe_at`.
+        CurationError: as :func:`tasks.retrieve.stage.retrieve` and :func:`flows.place.recipe_of`.
     """
-    if isinstance(place, Path) and place.is_file():
-        recipe, name = load_recipe(place, ()), None
-    else:
-        recipe, name = recipe_at(place)
+    recipe, name = recipe_of(place)
     subset = None if name is None else (name, place)
     with stage("retrieve"):
         pictures = retrieve(recipe, texts, count=count, scorer=scorer, subset=subset)

@@ -1,5 +1,6 @@
 """The strict, immutable pydantic base that every model of this project shares, and the types of a place for files."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,6 +51,17 @@ class Model(BaseModel):
         from rich.pretty import pretty_repr  # takes a while to import, and few look
 
         return pretty_repr(self, max_width=_REPR_COLUMNS, max_length=_REPR_ITEMS)
+
+
+def require_distinct(what: str, names: Iterable[str]) -> None:
+    """Raise a ValueError if one of the ``names`` of ``what`` is used twice.
+
+    >>> require_distinct("subsets", ["clean", "few", "clean"])
+    Traceback (most recent call last):
+    ValueError: subsets: every name must be used once; repeated: clean
+    """
+    if repeated := [name for name, times in Counter(names).items() if times > 1]:
+        raise ValueError(f"{what}: every name must be used once; repeated: {', '.join(repeated)}")
 
 
 def _without_secrets(address: str) -> str:

@@ -1,13 +1,12 @@
 """Zero-shot classification: which models are asked about which labelled pictures, and how many they tell right."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from schemas.base import Location, Model
+from schemas.base import Location, Model, require_distinct
 from schemas.recipe import Engine, NearDuplicates
 from schemas.scorer import Checkpoint
 from schemas.source import Source, with_kind
@@ -96,9 +95,7 @@ class Evaluation(Model):
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:
         for what, named in (("checkpoints", self.checkpoints), ("datasets", self.datasets)):
-            counted = Counter(one.name for one in named)
-            if repeated := [name for name, times in counted.items() if times > 1]:
-                raise ValueError(f"{what}: every name must be used once; repeated: {', '.join(repeated)}")
+            require_distinct(what, (one.name for one in named))
         return self
 
     @property

@@ -3,14 +3,13 @@
 import hashlib
 import json
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from upath import UPath
 
-from schemas.base import Location, Model
+from schemas.base import Location, Model, require_distinct
 from schemas.scorer import Scorer
 from schemas.source import WHEREABOUTS, Source, with_kind
 from schemas.subset import RowList, Seed, Subset
@@ -196,12 +195,8 @@ class Deduplication(Model):
     def _consistent(self) -> Self:
         if self.references and not (self.exact_bytes or self.exact_pixels or self.near):
             raise ValueError("references: nothing is compared; expected exact_bytes, exact_pixels or near beside them")
-        for what, names in (
-            ("references", [source.name for source in self.references]),
-            ("priority", list(self.priority)),
-        ):
-            if repeated := [name for name, times in Counter(names).items() if times > 1]:
-                raise ValueError(f"{what}: every name must be used once; repeated: {', '.join(repeated)}")
+        require_distinct("references", (source.name for source in self.references))
+        require_distinct("priority", self.priority)
         return self
 
 
@@ -308,8 +303,7 @@ class Recipe(Model):
     @model_validator(mode="after")
     def _scored(self) -> Self:
         names = [scorer.name for scorer in self.scorers]
-        if repeated := [name for name, times in Counter(names).items() if times > 1]:
-            raise ValueError(f"scorers: every name must be used once; repeated: {', '.join(repeated)}")
+        require_distinct("scorers", names)
         if names and not self.scan.images:
             raise ValueError("scorers: needs scan.images: true, found false")
         semantic = self.deduplication.semantic
@@ -338,9 +332,7 @@ class Recipe(Model):
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:
-        repeated = [name for name, times in Counter(s.name for s in self.subsets).items() if times > 1]
-        if repeated:
-            raise ValueError(f"subsets: every name must be used once; repeated: {', '.join(repeated)}")
+        require_distinct("subsets", (subset.name for subset in self.subsets))
         return self
 
     @property

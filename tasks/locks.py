@@ -11,17 +11,20 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from upath import UPath
 
 from schemas.errors import CurationError
 from tasks.files import is_local
+
+_T = TypeVar("_T")
+_U = TypeVar("_U")
 
 RENEWED_EVERY_S = 10.0
 GIVEN_UP_AFTER_S = 45.0
@@ -221,3 +224,18 @@ def claimed(workspace: UPath, work: str, *, wait: bool) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def claimed_last(items: Sequence[_T], work: Callable[[_T, bool], _U]) -> tuple[_U, ...]:
+    """Return what ``work`` makes of each of ``items``, in their order; what another process does now comes last.
+
+    ``work`` is given an item and whether to wait for another process, and raises :class:`Claimed` if it need not. When
+    it is to wait, the other process is mostly done.
+    """
+    made: dict[int, _U] = {}
+    for wait in (False, True):
+        for number, item in enumerate(items):
+            if number not in made:
+                with suppress(Claimed):
+                    made[number] = work(item, wait)
+    return tuple(made[number] for number in range(len(items)))

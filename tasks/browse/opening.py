@@ -14,7 +14,7 @@ from schemas.subset import Subset
 from tasks.deduplicate.stage import find_duplicates
 from tasks.embed.reuse import known_embeddings
 from tasks.pinning import pinned
-from tasks.planning.known import lies_here, look_up
+from tasks.planning.known import look_up, rows_here
 from tasks.published import MANIFEST, RUN, read_manifest, read_run
 from tasks.signals import readable_shards
 from tasks.source.shards import Shard
@@ -86,7 +86,6 @@ def open_source(recipe: Recipe, subset: str | None) -> Opened:
     settings = recipe.deduplication
     duplicates = find_duplicates(known.scan, references, settings, recipe.workspace, embedded=embedded)
     shards = tuple(readable_shards(known.shards, known.scan))
-    here = np.array([lies_here(shard) for shard in shards], np.bool_)
-    at_hand = np.repeat(here, [shard.rows for shard in known.scan.shards])
+    at_hand = rows_here(shards, known.scan)
     chosen = recipe.subsets[0 if subset is None else names.index(subset)]
     return Opened(recipe, chosen, known.scan, duplicates, embedded, shards, at_hand, len(known.new))

@@ -46,8 +46,6 @@ def margins_path(vectors: UPath, scorer: Scorer) -> UPath:
 def recall(shard: ShardReport, vectors: UPath, margins: UPath) -> VectorsReport | None:
     """Return the report on files that are there, whole and made of this shard; else None."""
     try:
-        if read_parquet_metadata(margins).num_rows != shard.rows:
-            return None
         return report_on(shard, vectors, margins, reused=True)
     except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
         return None  # never embedded, or the file is damaged: embedding again is always right
@@ -55,19 +53,19 @@ def recall(shard: ShardReport, vectors: UPath, margins: UPath) -> VectorsReport 
 
 def report_on(shard: ShardReport, vectors: UPath, margins: UPath, *, reused: bool) -> VectorsReport:
     """Return the report on vectors and margins: rows as Parquet has them, against those that were counted."""
-    metadata = read_parquet_metadata(vectors)
-    counts = json.loads(metadata.metadata[ABOUT])["counts"]
-    if metadata.num_rows != shard.rows:
-        raise ValueError(f"{vectors}: {metadata.num_rows} rows, of a shard of {shard.rows}")
+    metadata, of_margins = read_parquet_metadata(vectors), read_parquet_metadata(margins)
+    for path, found in ((vectors, metadata), (margins, of_margins)):
+        if found.num_rows != shard.rows:
+            raise ValueError(f"{path}: {found.num_rows} rows, of a shard of {shard.rows}")
     return VectorsReport(
         shard=shard.shard,
         rows=metadata.num_rows,
         vectors=vectors,
         margins=margins,
         digest=metadata.metadata[DIGEST].decode(),
-        margins_digest=read_parquet_metadata(margins).metadata[DIGEST].decode(),
+        margins_digest=of_margins.metadata[DIGEST].decode(),
         reused=reused,
-        **counts,
+        **json.loads(metadata.metadata[ABOUT])["counts"],
     )
 
 

@@ -1,7 +1,6 @@
 """Embed as Prefect sees it: one task run for a group of shards."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import NamedTuple
 
 from prefect import task
@@ -12,7 +11,7 @@ from schemas.recipe import ScanSettings
 from schemas.reports import ShardReport
 from schemas.scorer import Scorer
 from tasks.embed.shard import embed_shard
-from tasks.locks import Claimed
+from tasks.locks import claimed_last
 from tasks.options import STAGE
 from tasks.scan.identity import Columns
 from tasks.source.read import at_hand, let_go
@@ -46,15 +45,15 @@ def embed_shards(
 
     ``label`` is for the task run's name.
     """
-    reports: dict[int, VectorsReport] = {}
-    for wait in (False, True):  # what another run embeds now comes last, and is done by then
-        for number, (shard, report) in enumerate(shards):
-            if number in reports:
-                continue
-            with suppress(Claimed), at_hand(shard):  # fetched here, while the worker embeds another
-                made = pool.run(embed_shard, shard, report, scorer, settings, columns, workspace, wait=wait)
-                reports[number] = made
-                done(made)
+
+    def embed(scanned: Scanned, wait: bool) -> VectorsReport:
+        shard, report = scanned
+        with at_hand(shard):  # fetched here, while the worker embeds another
+            made = pool.run(embed_shard, shard, report, scorer, settings, columns, workspace, wait=wait)
+        done(made)
+        return made
+
+    reports = claimed_last(shards, embed)
     if isinstance(pool, OwnWorkers):
         let_go(one.shard for one in shards)
-    return tuple(reports[number] for number in range(len(shards)))
+    return reports

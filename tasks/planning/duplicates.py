@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 
 from upath import UPath
 
+from schemas.embedding import EmbedReport
 from schemas.plan import DuplicatesPlan
 from schemas.recipe import Deduplication, Recipe
 from schemas.reports import DeduplicateReport, ReferenceReport
 from tasks.deduplicate.known import known_duplicates
-from tasks.embed.reuse import known_embeddings
 from tasks.files import is_local, parquet_rows
 from tasks.planning.known import Known
 
@@ -39,11 +39,20 @@ class Pairs(NamedTuple):
         return None if self.path is None or self.left_out else parquet_rows(self.path)
 
 
-def find(recipe: Recipe, known: Known, references: Sequence[Known], folder: UPath, *, search: bool) -> Found:
+def find(
+    recipe: Recipe,
+    known: Known,
+    references: Sequence[Known],
+    embedded: Sequence[EmbedReport],
+    folder: UPath,
+    *,
+    search: bool,
+) -> Found:
     """Return the duplicates among what was scanned, and what a run would do to find them.
 
     Pairs that are not in the workspace are searched for if that takes seconds, or ``search`` asks for it; else they are
-    left out. What is made goes to ``folder``, an empty one.
+    left out. What is made goes to ``folder``, an empty one. ``embedded`` are the vectors by all scorers; none where
+    some are missing.
     """
     scan, settings = known.scan, recipe.deduplication
     nobody = Pairs("searched")
@@ -56,11 +65,10 @@ def find(recipe: Recipe, known: Known, references: Sequence[Known], folder: UPat
         if reference.scan.rows
     )
     near, semantic, contaminated = Pairs("off"), Pairs("off"), Pairs("searched")
-    embedded = known_embeddings(recipe, scan)
-    if settings.semantic is not None and embedded is None:
+    if settings.semantic is not None and not embedded:
         semantic = Pairs("searched", left_out=("semantic duplicates are left out here: not all rows are embedded",))
         settings = settings.model_copy(update={"semantic": None})
-    if report := known_duplicates(scan, scanned, settings, recipe.workspace, embedded or ()):
+    if report := known_duplicates(scan, scanned, settings, recipe.workspace, embedded):
         if settings.near is not None:
             near = Pairs("reused" if known.complete else "extended", report.path)
         if settings.semantic is not None:
@@ -71,7 +79,7 @@ def find(recipe: Recipe, known: Known, references: Sequence[Known], folder: UPat
         from tasks.planning.pairs import search_pairs  # Numba takes half a second to import
 
         report, near, found, contaminated = search_pairs(
-            scan, scanned, settings, folder, embedded or (),
+            scan, scanned, settings, folder, embedded,
             complete=known.complete, all_complete=_complete(known, references), search=search,
         )  # fmt: skip
         semantic = semantic if settings.semantic is None else found

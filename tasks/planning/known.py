@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from schemas.plan import SourcePlan
 from schemas.recipe import Recipe
 from schemas.reports import QuarantinedShard, ScanReport, ShardReport
@@ -86,6 +89,12 @@ def describe_source(recipe: Recipe, known: Known) -> SourcePlan:
         missing_shards=len(known.shards) - len(known.new) - len(scan.shards),
         bad_shards=scan.quarantined,
     )
+
+
+def rows_here(shards: Sequence[Shard], scan: ScanReport) -> NDArray[np.bool_]:
+    """Return which rows of ``scan`` lie in a shard that is on this machine: shape (rows,); ``shards`` in its order."""
+    here = np.array([lies_here(shard) for shard in shards], np.bool_)
+    return np.repeat(here, [report.rows for report in scan.shards])
 
 
 def lies_here(shard: Shard) -> bool:

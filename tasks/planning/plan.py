@@ -46,7 +46,8 @@ def plan_run(recipe: Recipe, *, search: bool = False) -> Plan:
     with TemporaryDirectory(prefix="git10m-") as name:
         folder = UPath(Path(name))
         scorers = plan_scorers(recipe, source)
-        found = find(recipe, source, references, folder, search=search)
+        embedded = known_embeddings(recipe, source.scan) or ()
+        found = find(recipe, source, references, embedded, folder, search=search)
         estimate = (
             *(line for one, known in zip(recipes, everything, strict=True) for line in _missing_rows(one, known)),
             *missing_vectors(scorers),
@@ -54,7 +55,6 @@ def plan_run(recipe: Recipe, *, search: bool = False) -> Plan:
         )
         elsewhere = recipe.model_copy(update={"workspace": folder})
         target = cache(partial(data_schema, source.scan, text=recipe.output.text is not None))
-        embedded = known_embeddings(recipe, source.scan) or ()
         basis = None if found.report is None else Basis(elsewhere, source.scan, found.report, embedded)
         subsets = [plan_subset(recipe, subset, source, basis, target, exact=not estimate) for subset in recipe.subsets]
     laid_aside = not all(map(may_lie_in_place, source.shards))

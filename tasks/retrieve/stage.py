@@ -19,10 +19,10 @@ from tasks.embed.model import load_embedder
 from tasks.embed.reuse import embed_report, known_vectors
 from tasks.embed.vectors import Halves, NotEmbedded, vectors_in_pieces
 from tasks.pinning import pinned
-from tasks.planning.known import lies_here, look_up
+from tasks.planning.known import look_up, rows_here
 from tasks.retrieve.search import Found, best_rows
 from tasks.select.lists import listed_rows
-from tasks.signals import by_shard, first_row_ids, of_rows, readable_shards
+from tasks.signals import first_row_ids, of_rows, readable_shards
 from tasks.source.pairs import read_pairs
 
 _SPARE = 4  # times as many are found as are shown, for the same picture may be there several times
@@ -78,20 +78,14 @@ def retrieve(
     best = tuple(_distinct(scan, found, count) for found in best)
     wanted = np.unique(np.concatenate([np.empty(0, np.int64), *(found.row_id for found in best)]))
     readable = readable_shards(known.shards, scan)
-    here = np.array([lies_here(shard) for shard in readable], np.bool_)
-    at_hand = wanted[np.repeat(here, np.diff(first_row_ids(scan)))[wanted]]
-    pairs = read_pairs(readable, scan, at_hand)
-    names = _values(scan, "img_name", wanted)
-    places = {
-        int(row): (scan.shards[index].shard, int(row - first_row_ids(scan)[index]))
-        for index, rows in by_shard(scan, wanted)
-        for row in rows
-    }
+    pairs = read_pairs(readable, scan, wanted[rows_here(readable, scan)[wanted]])
+    names, starts = _values(scan, "img_name", wanted), first_row_ids(scan)
 
     def hit(row: int, cosine: float) -> Hit:
-        shard, place = places[row]
+        index = int(np.searchsorted(starts, row, "right")) - 1
+        place = {"row_id": row, "shard": scan.shards[index].shard, "row": row - int(starts[index])}
         caption = pairs[row][1] if row in pairs else None
-        return Hit(row_id=row, shard=shard, row=place, img_name=names[row], caption=caption, cosine=cosine)
+        return Hit(**place, img_name=names[row], caption=caption, cosine=cosine)
 
     told = tuple(
         Retrieved(text=text, hits=tuple(map(hit, found.row_id.tolist(), found.cosine.tolist())))

@@ -1,14 +1,14 @@
 """Scan as Prefect sees it: one task run for a group of shards."""
 
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 
 from prefect import task
 from upath import UPath
 
 from schemas.recipe import ScanSettings
 from schemas.reports import QuarantinedShard, ShardReport
-from tasks.locks import Claimed
+from tasks.locks import claimed_last
 from tasks.options import STAGE
 from tasks.scan.identity import Columns
 from tasks.scan.reuse import recall
@@ -38,19 +38,17 @@ def scan_shards(
 
     ``label`` is for the task run's name.
     """
-    outcomes: dict[int, ShardOutcome] = {}
-    for wait in (False, True):  # what another run scans now comes last, and is done by then
-        for number in range(len(shards)):
-            if number in outcomes:
-                continue
-            known = recall(shards[number], settings, columns, workspace)
-            with suppress(Claimed):
-                outcome = known or _scan(shards[number], settings, columns, workspace, pool, wait=wait)
-                outcomes[number] = outcome
-                done(outcome)
+
+    def scan(shard: Shard, wait: bool) -> ShardOutcome:
+        known = recall(shard, settings, columns, workspace)
+        outcome = known or _scan(shard, settings, columns, workspace, pool, wait=wait)
+        done(outcome)
+        return outcome
+
+    outcomes = claimed_last(shards, scan)
     if isinstance(pool, OwnWorkers):
         let_go(shards)
-    return tuple(outcomes[number] for number in range(len(shards)))
+    return outcomes
 
 
 def _scan(
