@@ -17,6 +17,7 @@ from schemas.reports import ScanReport
 from schemas.scorer import Scorer
 from tasks.embed.reuse import embed_report, known_vectors
 from tasks.embed.stage import Scanned, embed_shards
+from tasks.files import sweep
 from tasks.pinning import pinned
 from tasks.signals import readable_shards
 from tasks.source.listing import fetch_cache, shards_of
@@ -62,6 +63,11 @@ def embed_scanned(recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport) 
     Raises:
         ModelUnusable, ShardUnreadable, OSError: as the flow ``embed``.
     """
+    if not recipe.scorers:
+        return ()
+    for pattern in ("vectors/*", "margins/*"):  # late: by now the processes of a run that was just killed are mostly gone
+        for folder in recipe.workspace.glob(pattern):
+            sweep(folder)
     readable = readable_shards(shards, scanned)
     return tuple(_embed(recipe, scorer, readable, scanned) for scorer in recipe.scorers)
 

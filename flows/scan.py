@@ -18,12 +18,6 @@ from tasks.source.listing import pin, shards_of
 from tasks.source.preflight import refuse_other_columns
 from tasks.source.shards import SourceError, shard_size
 
-_KEPT = (
-    "identities", "signals/*", "vectors/*", "margins/*",
-    "pairs/*", "semantic", "contaminated", "duplicates", "kinships", "verdicts",
-)  # fmt: skip
-"""Folders of a workspace in which a killed run may have left something half written."""
-
 
 class ShardsQuarantined(CurationError):
     """Shards of the source cannot be read, and the recipe does not allow to go on without them."""
@@ -46,7 +40,16 @@ def scan(recipe: Recipe) -> ScanReport:
     shards = shards_of(recipe)
     refuse_other_columns(recipe, shards)
     ensure_writable(recipe.workspace)
-    for pattern in _KEPT:
+    for pattern in (
+        "identities",
+        "signals/*",
+        "pairs/*",
+        "semantic",
+        "contaminated",
+        "duplicates",
+        "kinships",
+        "verdicts",
+    ):
         for folder in recipe.workspace.glob(pattern):
             sweep(folder)
     columns = recipe.source.columns.model_dump()
