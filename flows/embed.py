@@ -65,7 +65,7 @@ def embed_scanned(recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport) 
     """
     if not recipe.scorers:
         return ()
-    for pattern in ("vectors/*", "margins/*"):  # late: by now the processes of a run that was just killed are mostly gone
+    for pattern in ("vectors/*", "margins/*"):  # late: by now those of a run that was just killed are mostly gone
         for folder in recipe.workspace.glob(pattern):
             sweep(folder)
     readable = readable_shards(shards, scanned)
