@@ -1,5 +1,6 @@
 """``kill -9`` in the middle, then the same command again: it goes on, and the result is as if nothing had happened."""
 
+import contextlib
 import os
 import random
 import re
@@ -116,17 +117,22 @@ def test_killed_at_random_moments(large: Path, tmp_path: Path, undisturbed: dict
         ended(run)
     duration = time.monotonic() - begun
 
-    def kill_and_run_again(number: int) -> str:
-        draw = random.Random(number)
+    def killed(number: int) -> Path:
+        draw, shortest = random.Random(number), duration
         for attempt in range(10):
             home = tmp_path / f"{number}-{attempt}"
             run = at_work(home)
-            try:
-                run.communicate(timeout=duration * 0.9**attempt * (number + draw.random()) / MOMENTS)
-            except subprocess.TimeoutExpired:
-                kill(run)
-                break
-        assert run.returncode == -signal.SIGKILL, "always done before it was killed"
+            begun = time.monotonic()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                run.communicate(timeout=shortest * (number + draw.random()) / MOMENTS)
+            kill(run)
+            if run.returncode == -signal.SIGKILL:
+                return home
+            shortest = min(shortest, 0.9 * (time.monotonic() - begun))  # it was done before
+        raise AssertionError("always done before it was killed")
+
+    def kill_and_run_again(number: int) -> str:
+        home = killed(number)
         done = signals(home)
         where = "start" if not done else "scan" if len(done) < SHARDS else "write"
         if (home / "subsets" / "clean").exists():
