@@ -15,6 +15,7 @@ from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from schemas.reports import ScanReport
 from schemas.scorer import Scorer
+from tasks.embed.part import sweep_parts
 from tasks.embed.reuse import embed_report, known_vectors
 from tasks.embed.stage import Scanned, embed_shards
 from tasks.files import sweep
@@ -68,6 +69,7 @@ def embed_scanned(recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport) 
     for pattern in ("vectors/*", "margins/*"):  # late: by now those of a run that was just killed are mostly gone
         for folder in recipe.workspace.glob(pattern):
             sweep(folder)
+            sweep_parts(folder)
     readable = readable_shards(shards, scanned)
     return tuple(_embed(recipe, scorer, readable, scanned) for scorer in recipe.scorers)
 

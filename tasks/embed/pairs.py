@@ -50,10 +50,13 @@ def embed_pairs(
     batch_size: int,
     captions: Literal["whole", "sentences"],
     formats: Collection[str],
+    *,
+    first_row: int = 0,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a vectors file (:func:`schemas.tables.vectors_schema`), ``batch_size`` pairs at once.
 
     Which pairs are together depends on nothing else: not on threads, and not on how a shard is cut into batches.
+    ``first_row`` is the place of the first pair in its shard.
 
     Raises:
         ModelUnusable: as :class:`tasks.embed.model.Embedder`.
@@ -63,7 +66,7 @@ def embed_pairs(
         picture = open_picture(image, formats)
         return None if picture is None else embedder.prepare(picture)
 
-    schema, rest, first = vectors_schema(embedder.dimensions), iter(pairs), 0
+    schema, rest, first = vectors_schema(embedder.dimensions), iter(pairs), first_row
     ahead: deque[tuple[list[Pair], list[Future[Prepared | None]]]] = deque()
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as threads:
         try:

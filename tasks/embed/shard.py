@@ -1,6 +1,10 @@
-"""Embed one shard: the vectors file that appears whole or not at all, and the margins that follow from it."""
+"""Embed one shard: the vectors file that appears whole or not at all, and the margins that follow from it.
+
+Batches are laid down as they are made, so that a run that is killed costs one batch; of all of them the file is made.
+"""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from importlib.metadata import version
 from itertools import islice
@@ -20,6 +24,7 @@ from schemas.tables import vectors_schema
 from tasks.embed.margins import write_margins
 from tasks.embed.model import Embedder, load_embedder
 from tasks.embed.pairs import Pair, embed_pairs
+from tasks.embed.part import Part, part_of
 from tasks.embed.reuse import about, margins_path, recall, report_on, vectors_path
 from tasks.files import appearing, is_parquet, read_parquet
 from tasks.locks import claimed
@@ -45,6 +50,9 @@ def embed_shard(
 ) -> VectorsReport:
     """Embed the pairs of ``shard`` unless the workspace has their vectors, and return what was found.
 
+    What an earlier run had made of it when it was killed is taken if it comes to the same: of a shard that nobody has
+    touched since, by batches as large, on the same kind of device, by the same releases.
+
     Args:
         shard: the shard.
         scanned: what the scan found in it: a picture that it could not decode has no vector.
@@ -66,27 +74,55 @@ def embed_shard(
             return known
         embedder = load_embedder(scorer)
         if not is_parquet(vectors):
-            with at_hand(shard), appearing(vectors) as temporary:
-                _embed_to(temporary, shard, scanned, scorer, settings, embedder)
-                if list(scanned.status) != shard_status(shard):
-                    raise ShardUnreadable("changed since it was scanned; run again", shard.name)
+            _require_as_scanned(shard, scanned)
+            with at_hand(shard), part_of(vectors) as path:
+                schema, made_by = vectors_schema(embedder.dimensions), _made_by(scorer, embedder)
+                told = {"made_by": made_by, "batch_size": scorer.batch_size, "status": scanned.status}
+                part = Part(path, schema, json.dumps(told).encode())
+                _embed_rest(part, shard, scanned, scorer, settings, embedder)
+                _require_as_scanned(shard, scanned)
+                with appearing(vectors) as temporary:
+                    _write(temporary, part, schema, made_by)
         write_margins(vectors, margins, scorer, embedder)
     return report_on(scanned, vectors, margins, reused=False)
 
 
-def _embed_to(
-    path: Path, shard: Shard, scanned: ShardReport, scorer: Scorer, settings: ScanSettings, embedder: Embedder
+def _require_as_scanned(shard: Shard, scanned: ShardReport) -> None:
+    if list(scanned.status) != shard_status(shard):
+        raise ShardUnreadable("changed since it was scanned; run again", shard.name)
+
+
+def _made_by(scorer: Scorer, embedder: Embedder) -> dict[str, str | None]:
+    return {
+        "model": scorer.model,
+        "revision": scorer.revision,
+        "device": embedder.device,
+        "dtype": embedder.dtype,
+        **{package: version(package) for package in ("torch", "transformers")},
+    }
+
+
+def _embed_rest(
+    part: Part, shard: Shard, scanned: ShardReport, scorer: Scorer, settings: ScanSettings, embedder: Embedder
 ) -> None:
-    schema, digest = vectors_schema(embedder.dimensions), hashlib.sha256()
-    counts = dict.fromkeys(("pictures", "captions", "scored", "truncated"), 0)
+    """Embed the rows of ``shard`` that are not in ``part``, which ends where a batch does; of the others no picture."""
     decoded = read_parquet(scanned.signals, ["luma_std"])["luma_std"].is_valid().to_numpy()
-    pairs = islice(_pairs(shard, shown_of(Layout(**scanned.layout)), decoded), scanned.rows)
-    rows = 0
+    pairs = islice(_pairs(shard, shown_of(Layout(**scanned.layout)), decoded), part.rows, scanned.rows)
+    batches = embed_pairs(pairs, embedder, scorer.batch_size, scorer.captions, settings.formats, first_row=part.rows)
+    for batch in batches:
+        part.append(batch)
+    if part.rows < scanned.rows:
+        raise ShardUnreadable(f"no row {part.rows}; it had {scanned.rows} when it was scanned", shard.name)
+
+
+def _write(path: Path, part: Part, schema: pa.Schema, made_by: dict[str, str | None]) -> None:
+    """Make the vectors file of all rows, whose groups are those of the batches, whoever made them."""
+    digest = hashlib.sha256()
+    counts = dict.fromkeys(("pictures", "captions", "scored", "truncated"), 0)
     with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False, write_statistics=False) as writer:
         waiting: list[pa.RecordBatch] = []
-        for batch in embed_pairs(pairs, embedder, scorer.batch_size, scorer.captions, settings.formats):
+        for batch in part.batches():
             waiting.append(batch)
-            rows += batch.num_rows
             for count, name in (("pictures", "image"), ("captions", "text"), ("scored", "similarity")):
                 counts[count] += batch.num_rows - batch[name].null_count
             counts["truncated"] += batch["truncated"].true_count
@@ -97,16 +133,8 @@ def _embed_to(
                 waiting = []
         if waiting:
             writer.write_table(pa.Table.from_batches(waiting))
-        if rows < scanned.rows:
-            raise ShardUnreadable(f"no row {rows}; it had {scanned.rows} when it was scanned", shard.name)
-        made_by = {
-            "model": scorer.model,
-            "revision": scorer.revision,
-            "device": embedder.device,
-            "dtype": embedder.dtype,
-            **{package: version(package) for package in ("torch", "transformers")},
-        }
-        writer.add_key_value_metadata(about(counts, embedder.dimensions, made_by, digest.hexdigest()))
+        dimensions = schema.field("image").type.list_size
+        writer.add_key_value_metadata(about(counts, dimensions, made_by, digest.hexdigest()))
 
 
 def _pairs(shard: Shard, layout: Layout, decoded: NDArray[np.bool_]) -> Iterator[Pair]:

@@ -1,9 +1,14 @@
 """The vectors of a shard on the disk: whole or not at all, known again, and made anew where anything is another."""
 
 import json
+import os
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pairs import pair, recipe_for, write_tree
@@ -15,6 +20,7 @@ from schemas.reports import ScanReport
 from schemas.scorer import Scorer
 from tasks.embed import shard as embedding
 from tasks.embed.model import ModelUnusable
+from tasks.embed.pairs import embed_pairs
 from tasks.embed.reuse import known_embeddings, known_vectors
 from tasks.embed.shard import embed_shard
 from tasks.embed.vectors import load_scores, read_vectors, vectors_in_pieces
@@ -122,6 +128,77 @@ def test_a_damaged_file_is_made_again_and_no_other(recipe: Recipe, which: str) -
     assert path.read_bytes() == whole
 
 
+def embedded_rows(monkeypatch: pytest.MonkeyPatch, *, until: int | None = None) -> list[int]:
+    """Return a list that hears of all rows that a model is asked for; after so many batches of a shard it fails."""
+    rows: list[int] = []
+
+    def heard(*arguments: Any, **settings: Any) -> Iterator[pa.RecordBatch]:
+        for batch in islice(embed_pairs(*arguments, **settings), until):
+            yield batch
+            rows.extend(batch["row"].to_pylist())
+        if until is not None:
+            raise OSError("gone")
+
+    monkeypatch.setattr(embedding, "embed_pairs", heard)
+    return rows
+
+
+def cut_short(monkeypatch: pytest.MonkeyPatch, recipe: Recipe, scorer: Scorer | None = None) -> list[int]:
+    """Embed one batch of the first shard that has no vectors, and fail; return its rows."""
+    scanned = scan(recipe)
+    with monkeypatch.context() as patched:
+        rows = embedded_rows(patched, until=1)
+        with pytest.raises(OSError, match="gone"):
+            embed(recipe, scanned, scorer)
+    return rows
+
+
+def files_of(workspace: UPath) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in workspace.glob("vectors/*/*")}
+
+
+def test_a_run_goes_on_where_another_ended_within_a_shard(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = recipe.model_copy(update={"workspace": UPath(tmp_path / "undisturbed")})
+    expected = [report.digest for report in embed(undisturbed, scan(undisturbed))]
+    assert cut_short(monkeypatch, recipe) == [0, 1, 2]
+    assert [path.suffix for path in recipe.workspace.glob("vectors/*/.*")] == [".part"]
+
+    rows = embedded_rows(monkeypatch)
+    reports = embed(recipe, scan(recipe))
+
+    assert rows == [3, 4, *range(5)]
+    assert [report.digest for report in reports] == expected
+    assert files_of(recipe.workspace) == files_of(undisturbed.workspace)
+    assert [report.reused for report in reports] == [False, False]
+
+
+def test_groups_of_rows_are_those_of_an_undisturbed_run(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "_ROW_GROUP", 2)
+    scorer = recipe.scorers[0].model_copy(update={"batch_size": 1})
+    undisturbed = recipe.model_copy(update={"workspace": UPath(tmp_path / "undisturbed")})
+    [first, _] = embed(undisturbed, scan(undisturbed), scorer)
+    assert [cut_short(monkeypatch, recipe, scorer) for _ in range(3)] == [[0], [1], [2]]
+    embed(recipe, scan(recipe), scorer)
+
+    footer = pq.read_metadata(str(first.vectors))
+    assert [footer.row_group(group).num_rows for group in range(footer.num_row_groups)] == [2, 2, 1]
+    assert files_of(recipe.workspace) == files_of(undisturbed.workspace)
+
+
+def test_a_part_that_would_come_to_other_numbers_is_begun_anew(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cut_short(monkeypatch, recipe) == [0, 1, 2]
+    os.utime(shards_of(recipe)[0].path)  # it is what it was, but who knows what it was in between
+    assert cut_short(monkeypatch, recipe) == [0, 1, 2]
+
+    rows = embedded_rows(monkeypatch)
+    embed(recipe, scan(recipe), recipe.scorers[0].model_copy(update={"batch_size": 2}))
+    assert rows == [*range(5), *range(5)]
+
+
 def test_a_shard_that_was_changed_since_leaves_nothing(recipe: Recipe) -> None:
     scanned = scan(recipe)
     path = shards_of(recipe)[1].path
@@ -156,8 +233,6 @@ def test_the_file_says_what_it_was_made_by(recipe: Recipe) -> None:
 
 
 def test_rows_of_an_empty_shard_have_no_vectors(tmp_path: Path, random_model: Path) -> None:
-    import pyarrow as pa
-
     (tmp_path / "source").mkdir()
     schema = pa.schema({"image": pa.binary(), "caption": pa.string()})
     pq.write_table(schema.empty_table(), tmp_path / "source" / "empty.parquet")
