@@ -97,7 +97,8 @@ def _embed(recipe: Recipe, scorer: Scorer, shards: Sequence[Shard], scanned: Sca
                     lambda one: one.shard.name,
                     lambda one: one.report.rows,
                     *(scorer, recipe.scan, recipe.source.columns.model_dump(), recipe.workspace),
-                    done=lambda report: bar.advance(rows=report.rows),
+                    done=lambda report: bar.advance(rows=report.rows, item=report.shard),
+                    moved=bar.move,
                     group_done=progress.move,
                 )
         fresh = iter(made)

@@ -26,6 +26,7 @@ from flows.terminal import plain
 
 console = Console(stderr=True)
 
+_OF_LATE_S = 300  # what a speed is of: a CPU may take a hundred seconds for one batch of pictures with a large model
 _NAME_COLUMNS = 22  # a longer name ends in an ellipsis while the stage is at work; all else is told in 80 columns
 
 
@@ -34,7 +35,7 @@ Unit = Literal["bytes", "rows", "items"]
 
 
 class StageBar:
-    """The bar of one stage. Threads may call :meth:`advance` at the same time."""
+    """The bar of one stage. Threads may move it at the same time."""
 
     def __init__(self, name: str, bars: Progress, unit: Unit | None, total: int | None, items: int, done: str):
         self._name = name
@@ -44,19 +45,33 @@ class StageBar:
         self._begun = monotonic()
         self._lock = Lock()
         self._rows = self._items = 0
+        self._under_way: dict[str, int] = {}
         self._told = f"of {items:,} {done}" if items else ""
 
-    def advance(self, *, rows: int = 0, byte_length: int = 0) -> None:
-        """Count an item as done: so many rows and bytes."""
+    def advance(self, *, rows: int = 0, byte_length: int = 0, item: str = "") -> None:
+        """Count an item as done: so many rows and bytes, with those that :meth:`move` counted of it."""
         with self._lock:
-            self._rows, self._items = self._rows + rows, self._items + 1
-            advance = {"bytes": byte_length, "rows": rows, "items": 1, None: 0}[self._unit]
-            self._bars.update(self._bar, advance=advance, rows=self._rows)
+            self._items += 1
+            self._count(rows - self._under_way.pop(item, 0), byte_length, 1)
+
+    def move(self, item: str, rows: int) -> None:
+        """Count so many rows of an item that is not done, in place of those that were counted of it before."""
+        with self._lock:
+            self._count(rows - self._under_way.get(item, 0), 0, 0)
+            self._under_way[item] = rows
+
+    def _count(self, rows: int, byte_length: int, items: int) -> None:
+        self._rows += rows
+        advance = {"bytes": byte_length, "rows": rows, "items": items, None: 0}[self._unit]
+        self._bars.update(self._bar, advance=advance, rows=self._rows)
 
     @property
     def so_far(self) -> str:
         """What is done, in words; empty where it is not counted."""
-        return f"{self._items:,} {self._told}" if self._told else ""
+        if not self._told:
+            return ""
+        rows = sum(list(self._under_way.values()))
+        return f"{self._items:,} {self._told}" + (f", and {rows:,} rows of another" if rows else "")
 
     def finish(self, line: str) -> None:
         """Say in one line what the stage did, and how long it took."""
@@ -77,7 +92,8 @@ class _Speeds(ProgressColumn):
             return Text(f"{task.completed:,.0f} of {task.total:,.0f}", style="progress.data.speed")
         told = [f"{rows:,} rows" if rows or unit == "rows" else decimal(int(task.completed))]
         if rows and task.completed and speed:
-            told.append(f"{rows / task.completed * speed:,.0f} rows/s")
+            rows_s = rows / task.completed * speed
+            told.append(f"{rows_s:,.0f} rows/s" if rows_s >= 10 else f"{rows_s:.1f} rows/s")
         if speed and unit == "bytes":
             told.append(f"{decimal(int(speed))}/s")
         return Text(" ".join(told), style="progress.data.speed")
@@ -104,7 +120,15 @@ def stage(
     counted = (described, BarColumn(None), TaskProgressColumn(), _Speeds(Column(no_wrap=True)), TimeRemainingColumn())
     columns = counted if unit else (SpinnerColumn(), described, TimeElapsedColumn())
     hidden = not console.is_interactive or console.quiet
-    with Progress(*columns, console=console, transient=True, expand=unit is not None, disable=hidden) as bars:
+    bars = Progress(
+        *columns,
+        console=console,
+        transient=True,
+        expand=unit is not None,
+        disable=hidden,
+        speed_estimate_period=_OF_LATE_S,
+    )
+    with bars:
         _at_work = StageBar(name, bars, unit, totals[unit] if unit else None, items, done)
         yield _at_work
     _at_work = None  # in no `finally`: of what an exception ends, as Prefect's on SIGTERM, it is told how far it was

@@ -47,17 +47,20 @@ class Crew:
         size: Callable[[_T], int],
         *arguments: Any,
         done: Callable[[_U], None],
+        moved: Callable[[str, int], None] | None = None,
         group_done: Callable[[float], object] = lambda part: None,
     ) -> list[_U]:
         """Have ``task`` do all ``items``, a group in each of its runs, and return what becomes of them, in their order.
 
         Args:
-            task: takes a group of items, a label, the ``arguments``, a pool, and what hears of each item that is done.
+            task: takes a group of items, a label, the ``arguments``, a pool, what hears of each item that is done, and
+                what hears of items at work, if there is one.
             items: the work.
             name: tells what an item is called; a run's label is made of it.
             size: tells how much work an item is, in whatever unit.
             arguments: are the same for all runs.
             done: hears of each item: at once where a run is in this process, else when its run is done.
+            moved: hears how many rows are done of an item at work, by its name; nothing where runs are elsewhere.
             group_done: hears which part of the runs is done [0..1].
 
         Raises:
@@ -66,10 +69,12 @@ class Crew:
         """
         groups = in_groups(items, map(size, items), self._workers)
         labels = [span([name(item) for item in group]) for group in groups]
-        heard = _unheard if self._away else done
+        hear: list[Callable[..., None]] = [done] if moved is None else [done, moved]
+        if self._away:
+            hear = [_unheard] * len(hear)
         futures = []
         for group, label in zip(groups, labels, strict=True):
-            parameters = get_call_parameters(task.fn, (group, label, *arguments, self._pool, heard), {})
+            parameters = get_call_parameters(task.fn, (group, label, *arguments, self._pool, *hear), {})
             futures.append(self._runner.submit(task, parameters))
         for number, future in enumerate(as_completed(futures), start=1):
             for outcome in _outcomes(future) if self._away else ():
@@ -94,7 +99,7 @@ def _result(future: PrefectFuture[Any], label: str) -> Any:
         raise EngineError(f"{label}: given up by {engine}: {type(error).__name__}: {error}") from error
 
 
-def _unheard(outcome: Any) -> None:
+def _unheard(*told: Any) -> None:
     """Hear of an item in a process from where the flow cannot be told."""
 
 

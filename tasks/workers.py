@@ -1,5 +1,6 @@
 """Worker processes: a stage's functions run here, watched by the flow; one that crashes or hangs costs one call."""
 
+import ctypes
 import fcntl
 import itertools
 import math
@@ -12,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar, cast
@@ -56,6 +58,8 @@ class _Beat(NamedTuple):
 
 _beat: Any = list(_Beat())  # in a worker process, memory shared with the supervisor; elsewhere nobody looks
 _calls = itertools.count(1)
+_rows: Any = ctypes.c_int64()  # done of what a call does; shared as the beat is
+_heard: ContextVar[Callable[[int], None] | None] = ContextVar("heard", default=None)
 
 
 def decoding(row: int | None, seconds: float = math.inf) -> None:
@@ -70,15 +74,37 @@ def decoding(row: int | None, seconds: float = math.inf) -> None:
     _beat[2] = seconds
 
 
+def progressed(rows: int) -> None:
+    """Say how many rows are done of what this call does: whoever made it hears of it, if it is :func:`hearing`."""
+    _rows.value = rows
+    if heard := _heard.get():  # the call was made in this process
+        heard(rows)
+
+
+@contextmanager
+def hearing(heard: Callable[[int], None]) -> Iterator[None]:
+    """Have ``heard`` hear, for the length of a ``with`` block, how far a call is that this thread makes of a pool.
+
+    It hears of the rows that the function told to :func:`progressed`, of worker processes each second and in this
+    thread; of the last ones it may hear nothing before the call returns.
+    """
+    former = _heard.set(heard)
+    try:
+        yield
+    finally:
+        _heard.reset(former)
+
+
 class Worker:
     """One worker process: it runs one call after the other until it is lost or ended. For one thread at a time."""
 
     def __init__(self) -> None:
         self._connection, theirs = _SPAWN.Pipe()
         self._beat = _SPAWN.RawArray("d", _Beat())
+        self._rows = _SPAWN.RawValue(ctypes.c_int64)
         # A process of somebody's pool, such as Dask's, is told to have no children. It may: they end with it.
         multiprocessing.current_process().daemon = False
-        self._process = _SPAWN.Process(target=_serve, args=(theirs, self._beat), daemon=True)
+        self._process = _SPAWN.Process(target=_serve, args=(theirs, self._beat, self._rows), daemon=True)
         with _PROCESS_TABLE:
             self._process.start()
         theirs.close()  # the process has its own: when it dies, reading from it ends
@@ -97,6 +123,7 @@ class Worker:
         """
         job = ForkingPickler.dumps((function, args, kwargs))  # raises before anything is sent
         overrun = None
+        self._rows.value = 0
         try:
             self._connection.send_bytes(job)
             overrun = self._overrun()
@@ -131,9 +158,16 @@ class Worker:
             return self._process.exitcode
 
     def _overrun(self) -> _Beat | None:
-        """Wait for the answer or the end of the process, and return None; or return a decoder that runs too long."""
+        """Wait for the answer or the end of the process, and return None; or return a decoder that runs too long.
+
+        Meanwhile, who is :func:`hearing` hears how far the call is.
+        """
         look, spent, last = _FIRST_LOOK_S, 0.0, _Beat()
+        heard, told = _heard.get(), 0
         while not wait([self._connection, self._process.sentinel], look):
+            if heard and (rows := int(self._rows.value)) != told:
+                heard(rows)
+                told = rows
             beat = _Beat(*self._beat)
             # Looks are counted, not the clock: a machine that slept, or a run stopped by Ctrl-Z, is no slow decoder.
             spent = spent + look if beat == last else 0.0
@@ -288,10 +322,10 @@ def _raise(pickled: bytes | None, text: str) -> NoReturn:
     raise error from _RemoteTraceback(text)
 
 
-def _serve(connection: Connection, beat: Any) -> None:
+def _serve(connection: Connection, beat: Any, rows: Any) -> None:
     """Run in a worker process: answer calls until the other side is closed."""
-    global _beat
-    _beat = beat
+    global _beat, _rows
+    _beat, _rows = beat, rows
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the flow decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:

@@ -19,7 +19,7 @@ from schemas.reasons import Reason
 from tasks.memory import limited_memory
 from tasks.scan.decode import Decoded, ImageDefect
 from tasks.scan.isolated import IsolatedDecoder
-from tasks.workers import OwnWorkers, decoding
+from tasks.workers import OwnWorkers, decoding, progressed
 
 MIB = 2**20
 
@@ -66,6 +66,19 @@ def quick_rows(rows: int, seconds: float) -> None:
     for row in range(rows):
         decoding(row, seconds)
         decoding(None)
+
+
+def advance(numbers: tuple[int, ...], each: float) -> None:
+    """Tell that so many rows are done, one number after the other, ``each`` seconds apart."""
+    for rows in numbers:
+        progressed(rows)
+        time.sleep(each)
+
+
+def advance_in_vain(row: int, seconds: float) -> None:
+    """Tell of ever more rows while the decoder of ``row``, which may take ``seconds``, does not get done."""
+    decoding(row, seconds)
+    advance(tuple(range(2000)), 0.01)
 
 
 def forget() -> None:

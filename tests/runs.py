@@ -1,4 +1,4 @@
-"""Runs of ``git10m curate`` as real processes, on a source whose shards take long enough to be interrupted."""
+"""Runs of ``git10m`` as real processes, on a source whose shards take long enough to be interrupted."""
 
 import os
 import signal
@@ -34,14 +34,19 @@ def large_recipe(source: Path | str, home: Path, **changes: Any) -> Recipe:
 
 
 def start(
-    recipe: Recipe, home: Path, environment: Mapping[str, str] | None = None, *, before: tuple[str, ...] = ()
+    recipe: Recipe,
+    home: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    command: str = "curate",
+    before: tuple[str, ...] = (),
 ) -> subprocess.Popen[str]:
     """Start a run of ``recipe``, on the tests' Prefect server or the one of ``environment``; ``before`` starts it."""
     home.mkdir(parents=True, exist_ok=True)
     path = home / "recipe.yaml"
     YAML(typ="safe").dump(recipe.model_dump(mode="json"), path)
     return subprocess.Popen(
-        [*before, sys.executable, "-c", "from flows.cli import app; app()", "curate", str(path)],
+        [*before, sys.executable, "-c", "from flows.cli import app; app()", command, str(path)],
         env={**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value()), **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

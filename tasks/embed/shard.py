@@ -34,6 +34,7 @@ from tasks.source.columns import Layout, facts, images
 from tasks.source.pairs import shown_of
 from tasks.source.read import at_hand, read_batches
 from tasks.source.shards import Shard, ShardUnreadable
+from tasks.workers import progressed
 
 _ROW_GROUP = 4_096  # rows that wait to be written: 8 MB for each of two vectors of 1,024 numbers
 
@@ -108,9 +109,11 @@ def _embed_rest(
     """Embed the rows of ``shard`` that are not in ``part``, which ends where a batch does; of the others no picture."""
     decoded = read_parquet(scanned.signals, ["luma_std"])["luma_std"].is_valid().to_numpy()
     pairs = islice(_pairs(shard, shown_of(Layout(**scanned.layout)), decoded), part.rows, scanned.rows)
+    progressed(part.rows)
     batches = embed_pairs(pairs, embedder, scorer.batch_size, scorer.captions, settings.formats, first_row=part.rows)
     for batch in batches:
         part.append(batch)
+        progressed(part.rows)
     if part.rows < scanned.rows:
         raise ShardUnreadable(f"no row {part.rows}; it had {scanned.rows} when it was scanned", shard.name)
 

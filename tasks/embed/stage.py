@@ -16,7 +16,7 @@ from tasks.options import STAGE
 from tasks.scan.identity import Columns
 from tasks.source.read import at_hand, let_go
 from tasks.source.shards import Shard
-from tasks.workers import OwnWorkers, Pool
+from tasks.workers import OwnWorkers, Pool, hearing
 
 
 class Scanned(NamedTuple):
@@ -40,16 +40,22 @@ def embed_shards(
     workspace: UPath,
     pool: Pool,
     done: Callable[[VectorsReport], None],
+    moved: Callable[[str, int], None],
 ) -> tuple[VectorsReport, ...]:
     """Embed ``shards`` one after the other in a worker process, which keeps the model; ``done`` hears of each.
 
-    ``label`` is for the task run's name.
+    ``label`` is for the task run's name. ``moved`` hears how many rows are done of the shard at work, 0 if it fails.
     """
 
     def embed(scanned: Scanned, wait: bool) -> VectorsReport:
         shard, report = scanned
-        with at_hand(shard):  # fetched here, while the worker embeds another
-            made = pool.run(embed_shard, shard, report, scorer, settings, columns, workspace, wait=wait)
+        try:
+            # Fetched here, while the worker embeds another.
+            with at_hand(shard), hearing(lambda rows: moved(shard.name, rows)):
+                made = pool.run(embed_shard, shard, report, scorer, settings, columns, workspace, wait=wait)
+        except Exception:
+            moved(shard.name, 0)
+            raise
         done(made)
         return made
 

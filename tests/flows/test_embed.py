@@ -1,37 +1,46 @@
 """The embed flow and command: what they make, leave alone, and say, from folders and from the Hub."""
 
 import json
-import os
-import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from checkpoints import COLOURS
 from hubserver import HubServer
 from pairs import encode, pair, recipe_for, write_tree
 from PIL import Image
 from ruamel.yaml import YAML
+from runs import half_written, kill, start, wait_until
 from typer.testing import CliRunner
+from upath import UPath
 
 from flows.cli import app
 from flows.embed import NoScorer, embed
+from flows.progress import StageBar
 from flows.scan import ShardsQuarantined
 from schemas.embedding import EmbedReport
 from schemas.recipe import Recipe
 from tasks.embed.checkpoint import CheckpointNotFound
+from tasks.embed.pairs import embed_pairs
+from tasks.embed.shard import embed_shard
+from tasks.pinning import pinned
+from tasks.scan.shard import scan_shard
+from tasks.source.listing import shards_of
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
-def coloured(folder: Path, *, shards: int = 3) -> Path:
+def coloured(folder: Path, *, shards: int = 3, rows: int = 24) -> Path:
     """Write a source whose captions name the colour of their picture, but for each seventh."""
     names = list(COLOURS)
-    rows = []
-    for seed in range(24):
+    pairs = []
+    for seed in range(rows):
         told = names[(seed + (3 if seed % 7 == 6 else 0)) % len(names)]
         image = encode(Image.new("RGB", (64, 64), COLOURS[names[seed % len(names)]]), "PNG")
-        rows.append(pair(seed, image=image + b"%d" % seed, caption=f"a satellite image of {told} {seed}"))
-    return write_tree(folder, rows, shards=shards)
+        pairs.append(pair(seed, image=image + b"%d" % seed, caption=f"a satellite image of {told} {seed}"))
+    return write_tree(folder, pairs, shards=shards)
 
 
 def recipe(tmp_path: Path, model: Path | str, **changes: object) -> Recipe:
@@ -44,6 +53,10 @@ def recipe(tmp_path: Path, model: Path | str, **changes: object) -> Recipe:
 
 def vectors(tmp_path: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "workspace").glob("vectors/*/*.parquet")}
+
+
+def parts(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "workspace").glob("vectors/*/.*.part"))
 
 
 def test_every_shard_is_embedded_once(tmp_path: Path, colour_model: Path) -> None:
@@ -120,36 +133,80 @@ def test_the_command_tells_in_a_table_and_in_json(tmp_path: Path, colour_model: 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_with_the_next_shard(tmp_path: Path, random_model: Path) -> None:
-    import subprocess
-    import sys
-    import time
-
-    from prefect.settings import PREFECT_API_URL
-
-    path = tmp_path / "recipe.yaml"
     coloured(tmp_path / "source", shards=24)
     scorers = [{"name": "random", "model": str(random_model), "batch_size": 1}]
-    YAML(typ="safe").dump(recipe(tmp_path, "", scorers=scorers).model_dump(mode="json"), path)
-    run = subprocess.Popen(
-        [sys.executable, "-c", "from flows.cli import app; app()", "embed", str(path)],
-        env={**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())},
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while len(vectors(tmp_path)) < 3:
-        assert run.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    interrupted = recipe(tmp_path, "", scorers=scorers)
+    run = start(interrupted, tmp_path, command="embed")
+    wait_until(lambda: len(vectors(tmp_path)) >= 3, run)
+    kill(run)
     before, margins = vectors(tmp_path), len(list((tmp_path / "workspace").glob("margins/*/*.parquet")))
 
-    [report] = embed(Recipe.model_validate(YAML(typ="safe").load(path)))
+    [report] = embed(interrupted)
 
     assert 3 <= len(before) < 24
     assert report.embedded == 24 - margins  # of the last one the pictures may be known, and not what they are like
     assert before.items() <= vectors(tmp_path).items()
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert not half_written(tmp_path)
+    assert not parts(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_within_a_shard_goes_on_there(
+    tmp_path: Path, random_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coloured(tmp_path / "source", shards=1, rows=1_200)
+    scorers = [{"name": "random", "model": str(random_model), "batch_size": 4}]
+    interrupted = recipe(tmp_path, "", scorers=scorers)
+    run = start(interrupted, tmp_path, command="embed")
+    wait_until(lambda: any(path.stat().st_size > 10_000 for path in parts(tmp_path)), run)
+    kill(run)
+    assert not vectors(tmp_path)
+    rows: list[int] = []
+
+    def heard(*arguments: Any, **settings: Any) -> Iterator[pa.RecordBatch]:
+        for batch in embed_pairs(*arguments, **settings):
+            rows.extend(batch["row"].to_pylist())
+            yield batch
+
+    monkeypatch.setattr("tasks.embed.shard.embed_pairs", heard)
+    known = pinned(interrupted)
+    [shard], columns = shards_of(known), known.source.columns.model_dump()
+    scanned = scan_shard(shard, known.scan, columns, known.workspace)
+    made = embed_shard(shard, scanned, known.scorers[0], known.scan, columns, known.workspace)
+
+    assert scanned.reused
+    assert 0 < rows[0] < 1_200
+    assert rows == list(range(rows[0], 1_200))
+    assert embed(interrupted, return_state=True).name == "Nothing new"
+    assert not parts(tmp_path)
+    assert not half_written(tmp_path)
+    [undisturbed] = embed(interrupted.model_copy(update={"workspace": UPath(tmp_path / "undisturbed")}))
+    assert made.vectors.read_bytes() == undisturbed.shards[0].vectors.read_bytes()
+    assert made.margins.read_bytes() == undisturbed.shards[0].margins.read_bytes()
+
+
+def test_the_bar_moves_within_a_shard_and_comes_to_the_total(
+    tmp_path: Path, random_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coloured(tmp_path / "source", shards=2, rows=1_200)
+    bars: list[StageBar] = []
+    told: list[int] = []
+    count = StageBar._count
+
+    def counted(bar: StageBar, rows: int, byte_length: int, items: int) -> None:
+        count(bar, rows, byte_length, items)
+        if bar._name == "embed by random":
+            told.append(bar._rows)
+            bars.append(bar)
+
+    monkeypatch.setattr(StageBar, "_count", counted)
+    scorers = [{"name": "random", "model": str(random_model), "batch_size": 1}]
+    embed(recipe(tmp_path, "", scorers=scorers))
+
+    assert len(told) > 2  # more than once a shard
+    assert told == sorted(told)
+    assert told[-1] == 1_200
+    assert not bars[-1]._under_way
 
 
 def test_a_source_that_cannot_be_read_is_told_as_curate_tells_it(tmp_path: Path, colour_model: Path) -> None:

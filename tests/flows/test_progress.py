@@ -42,6 +42,19 @@ with stage("deduplicate", items=8, done="searches are done") as bar:
         time.sleep(0.05)
     assert progress.so_far() == "3 of 8 searches are done", progress.so_far()
     time.sleep(0.15)
+with stage("embed", rows=200, items=3, done="shards are embedded") as bar:
+    bar.move("a", 30)
+    bar.move("b", 20)
+    time.sleep(0.15)
+    bar.advance(rows=150, item="a")
+    bar.move("b", 0)
+    time.sleep(0.15)
+    bar.advance(rows=40, item="c")
+    bar.move("b", 4)
+    bar.move("b", 10)
+    assert progress.so_far() == "2 of 3 shards are embedded, and 10 rows of another", progress.so_far()
+    bar.advance(rows=10, item="b")
+    time.sleep(0.15)
 """
 
 
@@ -87,6 +100,9 @@ def test_a_bar_says_rows_speeds_and_time_left_and_a_line_what_was_done() -> None
     assert any(re.match(r"write a-subset-of-a-v… ━.* 50% 50 rows", line) for line in lines), lines
     assert any(re.fullmatch(r". deduplicate 0:00:00 *", line) for line in lines), lines
     assert any(re.match(r"deduplicate ━.* 38% 3 of 8 \d:\d\d:\d\d", line) for line in lines), lines
+    rows = [int(shown[1]) for line in lines if (shown := re.match(r"embed ━.* (\d+) rows ", line))]
+    assert {50, 150, 200} <= set(rows), rows  # of a shard that failed none are left
+    assert max(rows) == rows[-1] == 200
     done = [line for line in lines if line.startswith("✓")]
     assert re.fullmatch(r"✓ +\d\.\d s scan: scanned 40, reused 0 of 40 shards \(10,503,567 rows\)", done[0])
     assert done[1].endswith(r"write a-subset-of-a-very-long-name-indeed: wrote 100 rows [bold]\x1b[2J")

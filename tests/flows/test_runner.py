@@ -3,12 +3,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import faults
 import pytest
 from prefect import flow, task
 
 from flows.runner import Crew, EngineError, open_crew, standing_engine, write_engine
 from schemas.recipe import Engine, Output
-from tasks.workers import Pool
+from tasks.workers import OwnWorkers, Pool, hearing
 
 
 @task(name="divide", persist_result=False)
@@ -43,6 +44,39 @@ def test_a_crew_does_all_items_in_their_order(prefect_server: None) -> None:
     assert work() == expected
     assert sorted(heard) == expected
     assert parts == [0.25, 0.5, 0.75, 1]
+
+
+@task(name="count", persist_result=False)
+def count(
+    group: tuple[int, ...],
+    label: str,
+    pool: Pool,
+    done: Callable[[int], None],
+    moved: Callable[[str, int], None],
+) -> tuple[int, ...]:
+    for number in group:
+        with hearing(lambda rows: moved(label, rows)):
+            pool.run(faults.advance, (number,), 1.5)  # it is looked at each second
+        done(number)
+    return group
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_crew_tells_of_items_at_work_if_they_are_in_this_process(prefect_server: None, away: bool) -> None:
+    done: list[int] = []
+    moves: list[tuple[str, int]] = []
+
+    @flow(persist_result=False)
+    def work() -> list[int]:
+        with open_crew(Engine(workers=1)) as here:
+            crew = Crew(here._runner, OwnWorkers(), 1) if away else here
+            return crew.each(
+                count, [4, 5], str, lambda n: 1, done=done.append, moved=lambda name, rows: moves.append((name, rows))
+            )
+
+    assert work() == [4, 5]
+    assert sorted(done) == [4, 5]
+    assert sorted(moves) == ([] if away else [("4", 4), ("5", 5)])
 
 
 def test_a_failure_is_raised_when_all_else_is_done(prefect_server: None) -> None:
