@@ -71,7 +71,7 @@ class StageBar:
         if not self._told:
             return ""
         rows = sum(list(self._under_way.values()))
-        return f"{self._items:,} {self._told}" + (f", and {rows:,} rows of another" if rows else "")
+        return f"{self._items:,} {self._told}" + (f", and {rows:,} rows more" if rows else "")
 
     def finish(self, line: str) -> None:
         """Say in one line what the stage did, and how long it took."""

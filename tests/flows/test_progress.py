@@ -52,7 +52,7 @@ with stage("embed", rows=200, items=3, done="shards are embedded") as bar:
     bar.advance(rows=40, item="c")
     bar.move("b", 4)
     bar.move("b", 10)
-    assert progress.so_far() == "2 of 3 shards are embedded, and 10 rows of another", progress.so_far()
+    assert progress.so_far() == "2 of 3 shards are embedded, and 10 rows more", progress.so_far()
     bar.advance(rows=10, item="b")
     time.sleep(0.15)
 """
