@@ -12,14 +12,16 @@ import json
 import subprocess
 import sys
 import time
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.deduplicate.cosine import CosinePairs, assigned, cosine_pairs
+from tasks.deduplicate.cosine import CosinePairs, cosine_pairs, nearest_clusters
 
 LIMITS = (0.9, 0.95, 0.98)
 OF_CLUSTER = (500, 1_000, 2_000)
+PROBES = (1, 2, 3)
 
 
 def vectors(rows: int, dimensions: int, seed: int = 0) -> NDArray[np.float16]:
@@ -40,22 +42,22 @@ def vectors(rows: int, dimensions: int, seed: int = 0) -> NDArray[np.float16]:
     return found.astype(np.float16)
 
 
-def measure(rows: int, dimensions: int, of_cluster: int) -> dict[str, float]:
-    """Search once, with so many vectors of a cluster on average; 0: all are in one."""
+def measure(rows: int, dimensions: int, of_cluster: int, probes: int) -> dict[str, float]:
+    """Search once, with so many vectors of a cluster on average, of which so many are probed; 0: all are in one."""
     import faiss  # noqa: F401  # loaded before the clock starts
 
     made, clusters = vectors(rows, dimensions), -(-rows // of_cluster) if of_cluster else 1
     begin = time.perf_counter()
-    cluster = assigned(made, clusters)
+    nearest = nearest_clusters(made, clusters, probes)
     clustered = time.perf_counter() - begin
-    found = cosine_pairs(made, clusters, min(LIMITS))
+    found = cosine_pairs(made, clusters, probes, min(LIMITS))
     seconds = time.perf_counter() - begin - clustered  # clustering once more within
     counts: dict[str, float] = {}
     for least in LIMITS:
         reached = found.cosine >= np.float32(least)
         counts[f"pairs {least:g}"] = int(reached.sum())
         counts[f"rows {least:g}"] = rejected(rows, CosinePairs(*(part[reached] for part in found)))
-    return {"clustered": clustered, "seconds": seconds, "largest": int(np.bincount(cluster).max()), **counts}
+    return {"clustered": clustered, "seconds": seconds, "largest": int(np.bincount(nearest[0]).max()), **counts}
 
 
 def rejected(rows: int, pairs: CosinePairs) -> int:
@@ -77,23 +79,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[20_000])
     parser.add_argument("--dimensions", type=int, default=256)
-    parser.add_argument("--one", type=int, nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--one", type=int, nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
         print(json.dumps(measure(*asked.one)))
         return
     counted = [f"{what} {least:g}" for least in LIMITS for what in ("pairs", "rows")]
     limits = " | ".join(f"{name.split()[0]} from {name.split()[1]}" for name in counted)
-    print(f"| vectors | of a cluster | largest | seconds | of them clustering | {limits} |")
-    print("|---:" * (5 + len(counted)) + "|")
+    print(f"| vectors | of a cluster | probes | largest | seconds | of them clustering | {limits} |")
+    print("|---:" * (6 + len(counted)) + "|")
     for rows in asked.rows:
-        exact = _in_a_process(rows, asked.dimensions, 0)
-        for of_cluster in (0, *OF_CLUSTER):
-            one = _in_a_process(rows, asked.dimensions, of_cluster) if of_cluster else exact
+        exact = _in_a_process(rows, asked.dimensions, 0, 1)
+        for of_cluster, probes in ((0, 1), *product(OF_CLUSTER, PROBES)):
+            one = _in_a_process(rows, asked.dimensions, of_cluster, probes) if of_cluster else exact
             shares = [f"{100 * one[name] / exact[name]:.1f} %" if of_cluster else f"{one[name]:,}" for name in counted]
             cells = [
-                f"{rows:,}", f"{of_cluster:,}" if of_cluster else "all", f"{one['largest']:,.0f}",
-                f"{one['seconds']:.1f}", f"{one['clustered']:.1f}", *shares,
+                f"{rows:,}", f"{of_cluster:,}" if of_cluster else "all", f"{probes if of_cluster else ''}",
+                f"{one['largest']:,.0f}", f"{one['seconds']:.1f}", f"{one['clustered']:.1f}", *shares,
             ]  # fmt: skip
             print(f"| {' | '.join(cells)} |", flush=True)
 

@@ -71,6 +71,7 @@ def print_difference(found: Difference, out: Console) -> None:
     for title, changes in (
         ("recipe", found.recipe),
         ("thresholds as numbers", found.thresholds),
+        ("vectors of scorers", found.vectors),
         ("versions", found.versions),
     ):
         if changes:

@@ -127,13 +127,17 @@ class NearDuplicates(Model):
 class SemanticDuplicates(Model):
     """When two pictures show the same to an image-text model, however they look: SemDeDup's rule.
 
-    Pictures are clustered, and only those of one cluster are compared (Abbas et al. 2023, arXiv:2303.09540).
+    Pictures are clustered, and compared with those of their own cluster (Abbas et al. 2023, arXiv:2303.09540) and of
+    the clusters next to it.
     """
 
     min_cosine: float = Field(0.95, ge=0.5, le=1, description="Least cosine of two pictures' vectors [0.5..1].")
     scorer: str | None = Field(None, description="Name of the scorer whose vectors are compared; null: the first.")
     clusters: int | None = Field(
         None, ge=1, le=1_000_000, description="Clusters of pictures; null: one for each 1,000 pictures."
+    )
+    probes: int = Field(
+        3, ge=1, le=64, description="Clusters with whose pictures one is compared; 1: its own alone, as SemDeDup does."
     )
 
 

@@ -1,8 +1,9 @@
 """Kernel: the pairs of vectors whose cosine reaches a limit, compared within clusters (Abbas et al. 2023, SemDeDup).
 
-Nearly all pairs that are much alike lie in one cluster; what lies on both sides of a border between two is missed. So
-n vectors in k clusters cost n * k comparisons to be assigned, and about n * n / k / 2 among each other, in place of
-n * n / 2.
+Most pairs that are much alike lie in one cluster, and nearly all others on both sides of a border between two. So each
+vector is also compared with those of the clusters that are next nearest to it, as an inverted file is probed (Jégou et
+al. 2011, IVFADC). With p of k clusters probed, n vectors cost n * k comparisons to be assigned, and about
+(p - 1/2) * n * n / k among each other, in place of n * n / 2.
 """
 
 from collections.abc import Iterator
@@ -35,7 +36,8 @@ _CONFIRMED = 2**13  # pairs that are measured at a time
 _SLACK = np.float32(1e-3)  # by which a sum in single precision may be off, and more
 
 Halves = NDArray[np.float16]
-Cluster = NDArray[np.int32]
+Clusters = NDArray[np.int32]
+"""The numbers of clusters, shape (p, n): the p nearest to each of n vectors, the nearest first."""
 
 
 class ClusteringUnavailable(CurationError):
@@ -50,8 +52,10 @@ class CosinePairs(NamedTuple):
     cosine: NDArray[np.float32]
 
 
-def cosine_pairs(vectors: Halves, clusters: int, min_cosine: float) -> CosinePairs:
-    """Return the pairs of ``vectors`` of one cluster whose cosine is at least ``min_cosine``.
+def cosine_pairs(vectors: Halves, clusters: int, probes: int, min_cosine: float) -> CosinePairs:
+    """Return the pairs of ``vectors`` that are compared and whose cosine is at least ``min_cosine``.
+
+    Compared is a pair where the cluster of one is among the ``probes`` clusters that are nearest to the other.
 
     The cosine of a pair is computed in double precision, and so depends on nothing but the pair: not on the clusters,
     and not on how a machine adds up matrices.
@@ -59,6 +63,7 @@ def cosine_pairs(vectors: Halves, clusters: int, min_cosine: float) -> CosinePai
     Args:
         vectors: shape (n, d), n < 2**31, none of length 0.
         clusters: how many; 1: all pairs are compared.
+        probes: how many; 1: only pairs of one cluster are compared.
         min_cosine: as it is compared in single precision.
 
     Raises:
@@ -66,12 +71,15 @@ def cosine_pairs(vectors: Halves, clusters: int, min_cosine: float) -> CosinePai
         TooManyPairs: if there are more than a machine could hold.
     """
     found, count = [_NOTHING], 0
-    for rows, held in _by_cluster(vectors, assigned(vectors, clusters)):
-        for one, other in _candidates(held, np.float32(min_cosine) - _SLACK):
-            cosine = _cosines(held, one, other)
+    nearest = nearest_clusters(vectors, clusters, probes)
+    for cluster in _in_clusters(vectors, nearest):
+        for one, other in _candidates(cluster, np.float32(min_cosine) - _SLACK):
+            new = ~_compared_before(cluster, nearest, one, other)
+            one, other = one[new], other[new]
+            cosine = _cosines(cluster.held, one, other)
             reached = cosine >= np.float32(min_cosine)
-            a, b = rows[one[reached]], rows[other[reached]]
-            found.append(CosinePairs(a, b, cosine[reached]))
+            a, b = cluster.rows[one[reached]], cluster.rows[other[reached]]
+            found.append(CosinePairs(np.minimum(a, b), np.maximum(a, b), cosine[reached]))
             count += len(a)
             if count > MAX_SEMANTIC_PAIRS:
                 raise TooManyPairs(
@@ -87,8 +95,13 @@ def cosine_pairs(vectors: Halves, clusters: int, min_cosine: float) -> CosinePai
 _NOTHING = CosinePairs(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
 
 
-def assigned(vectors: Halves, clusters: int) -> Cluster:
-    """Return the cluster of each vector, shape (n,), by spherical k-means; the same vectors are assigned the same.
+def nearest_clusters(vectors: Halves, clusters: int, probes: int) -> Clusters:
+    """Return the clusters that are nearest to each vector, its own the first, by spherical k-means.
+
+    The same vectors have the same ones.
+
+    Returns:
+        Shape (p, n), p the least of ``probes``, ``clusters`` and n, one at least.
 
     Raises:
         ClusteringUnavailable: as :func:`cosine_pairs`.
@@ -96,7 +109,7 @@ def assigned(vectors: Halves, clusters: int) -> Cluster:
     count, dimensions = vectors.shape
     clusters = min(clusters, count)
     if clusters <= 1:
-        return np.zeros(count, np.int32)
+        return np.zeros((1, count), np.int32)
     try:
         import faiss
     except ModuleNotFoundError as error:
@@ -111,11 +124,11 @@ def assigned(vectors: Halves, clusters: int) -> Cluster:
         min_points_per_centroid=1, max_points_per_centroid=most,  # a sample is drawn already
     )  # fmt: skip
     means.train(_lengthened(vectors[chosen]))
-    cluster = np.empty(count, np.int32)
+    nearest = np.empty((min(probes, clusters), count), np.int32)
     for start in range(0, count, _ASSIGNED):
         here = slice(start, start + _ASSIGNED)
-        cluster[here] = means.index.search(_lengthened(vectors[here]), 1)[1][:, 0]
-    return cluster
+        nearest[:, here] = means.index.search(_lengthened(vectors[here]), len(nearest))[1].T
+    return nearest
 
 
 def _lengthened(vectors: Halves) -> NDArray[np.float32]:
@@ -125,16 +138,28 @@ def _lengthened(vectors: Halves) -> NDArray[np.float32]:
     return numbers
 
 
-def _by_cluster(vectors: Halves, cluster: Cluster) -> Iterator[tuple[Cluster, Halves]]:
-    """Yield the positions of the vectors of each cluster, ascending, and these vectors."""
-    order = np.argsort(cluster, kind="stable").astype(np.int32)
-    ends = np.cumsum(np.bincount(cluster, minlength=1))
+class _Cluster(NamedTuple):
+    """The vectors that are compared in a cluster: its own first, then those to which it is next nearest."""
+
+    number: int
+    rows: NDArray[np.int32]  # positions of the vectors, shape (n,)
+    held: Halves  # the vectors, shape (n, d)
+    own: int  # how many of them are its own
+
+
+def _in_clusters(vectors: Halves, nearest: Clusters) -> Iterator[_Cluster]:
+    """Yield what is compared in each cluster, in ascending order."""
+    count = nearest.shape[1]
+    # Of each cluster its own vectors first, ascending, then those to which it is the second nearest, and so on.
+    order = np.argsort(nearest, axis=None, kind="stable")
+    own = np.bincount(nearest[0], minlength=1)
+    ends = np.cumsum(np.bincount(nearest.reshape(-1), minlength=1))
     most = max(1, HELD_BYTES // max(1, vectors.itemsize * vectors.shape[1]))
     first = begin = 0
     while first < len(ends):
         # As many clusters as are held at once, and one at least.
         last = max(first + 1, int(np.searchsorted(ends, begin + most, side="right")))
-        here = order[begin : ends[last - 1]]
+        here = (order[begin : ends[last - 1]] % max(1, count)).astype(np.int32)
         held = room((len(here), vectors.shape[1]), np.float16)
         in_turn = np.argsort(here)  # a file is read from its begin to its end
         for at in range(0, len(here), _ASSIGNED):
@@ -143,19 +168,29 @@ def _by_cluster(vectors: Halves, cluster: Cluster) -> Iterator[tuple[Cluster, Ha
         for number in range(first, last):
             start = int(ends[number - 1]) if number else 0
             inside = slice(start - begin, int(ends[number]) - begin)
-            yield here[inside], held[inside]
+            if number < len(own) and own[number]:
+                yield _Cluster(number, here[inside], held[inside], int(own[number]))
         first, begin = last, int(ends[last - 1])
 
 
-def _candidates(held: Halves, least: np.float32) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield the positions of pairs whose cosine, roughly, is at least ``least``; the first is the lower one."""
-    for top in range(0, len(held), _TILE):
-        upper = _lengthened(held[top : top + _TILE])
+def _candidates(cluster: _Cluster, least: np.float32) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield the positions in ``cluster`` of pairs whose cosine, roughly, is at least ``least``: one is its own."""
+    held = cluster.held
+    for top in range(0, cluster.own, _TILE):
+        upper = _lengthened(held[top : min(top + _TILE, cluster.own)])
         for left in range(top, len(held), _TILE):
-            lower = upper if left == top else _lengthened(held[left : left + _TILE])
-            alike = upper @ lower.T >= least
+            alike = upper @ _lengthened(held[left : left + _TILE]).T >= least
             one, other = np.nonzero(np.triu(alike, 1) if left == top else alike)
             yield top + one, left + other
+
+
+def _compared_before(
+    cluster: _Cluster, nearest: Clusters, one: NDArray[np.int64], other: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return which pairs met in a cluster of a lower number: in that of the other one, which probes this one."""
+    home = nearest[0, cluster.rows[other]]
+    probed = np.any(nearest[1:, cluster.rows[one]] == home, axis=0)
+    return np.asarray(probed & (home < cluster.number), np.bool_)
 
 
 def _cosines(held: Halves, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float32]:

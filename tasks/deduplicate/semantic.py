@@ -84,7 +84,7 @@ def _pairs(scan: ScanReport, report: EmbedReport, semantic: SemanticDuplicates) 
     rows, vectors = _distinct(report, group)
     del group
     clusters = semantic.clusters or -(-len(rows) // PICTURES_OF_CLUSTER)
-    found = cosine_pairs(vectors, clusters, semantic.min_cosine)
+    found = cosine_pairs(vectors, clusters, semantic.probes, semantic.min_cosine)
     schema = SEMANTIC_PAIRS.with_metadata({_CLUSTERED_BY: version("faiss-cpu")} if min(clusters, len(rows)) > 1 else {})
     return pa.table([rows[found.a], rows[found.b], found.cosine], schema=schema)
 

@@ -26,6 +26,7 @@ def compare(sides: Sides) -> Difference:
         moved=moved,
         recipe=_changes(one.manifest.recipe, other.manifest.recipe),
         thresholds=_changes(*(_thresholds(side.manifest) for side in (one, other))),
+        vectors=_changes(*(_vectors(side.manifest) for side in (one, other))),
         versions=_changes(one.manifest.versions, other.manifest.versions),
     )
 
@@ -79,6 +80,10 @@ def _thresholds(manifest: Manifest) -> dict[str, Any]:
         else:
             limits |= {f"{limit.key} at zoom {zoom}": value for zoom, value in limit.by_zoom.items()}
     return limits
+
+
+def _vectors(manifest: Manifest) -> dict[str, str]:
+    return {scorer.name: scorer.vectors_sha256 for scorer in manifest.scorers}
 
 
 def _changes(one: Any, other: Any) -> tuple[Change, ...]:

@@ -63,6 +63,7 @@ def render_comparison(data: ComparisonData) -> str:
         for title, values in (
             ("Recipe", found.recipe),
             ("Thresholds as numbers", found.thresholds),
+            ("Vectors of scorers", found.vectors),
             ("Versions", found.versions),
         )
         if values

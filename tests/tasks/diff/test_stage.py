@@ -11,10 +11,11 @@ from pairs import Row, encode, pair, picture, publish_one, recipe_for, write_tre
 from upath import UPath
 
 from schemas.difference import Change, Difference, ReasonRows
+from schemas.embedding import ScorerIdentity
 from schemas.reasons import Reason
 from tasks.diff.rows import CHANGED, write_rows
 from tasks.diff.stage import compare
-from tasks.diff.verdicts import Sides
+from tasks.diff.verdicts import Sides, Verdicts
 from tasks.published import NotASubset, SubsetDamaged
 
 SPLITS = {"fractions": {"train": 0.6, "test": 0.4}}
@@ -90,6 +91,21 @@ def test_what_was_set_otherwise_is_listed_with_both_values(plain: Path, strict: 
     assert scores[0] < limit.b < scores[-1]
     assert found.versions == ()
     assert not found.same_rows
+
+
+def test_vectors_that_differ_are_listed_by_their_scorer(plain: Path) -> None:
+    sides = Sides.of(UPath(plain), UPath(plain))
+
+    def by(*digests: str) -> Verdicts:
+        scorers = [
+            ScorerIdentity(name=name, dimensions=4, vectors_sha256=d * 64)
+            for name, d in zip("xyz", digests, strict=False)
+        ]
+        return sides.a._replace(manifest=sides.a.manifest.model_copy(update={"scorers": tuple(scorers)}).sealed())
+
+    found = compare(Sides(by("a", "b"), by("a", "c", "d"), sides.pairing))
+    assert found.vectors == (Change(key="y", a="b" * 64, b="c" * 64), Change(key="z", a=None, b="d" * 64))
+    assert (found.same_manifest, found.same_rows, found.recipe) == (False, True, ())
 
 
 def test_the_rows_file_has_every_lost_and_gained_row_with_all_reasons(
