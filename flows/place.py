@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from pydantic import ValidationError
 from upath import UPath
 
-from flows.recipes import load_recipe
+from flows.recipes import describe, load_recipe
 from schemas.errors import CurationError
 from schemas.recipe import Recipe
 from tasks.published import MANIFEST, RUN, read_manifest, read_run
@@ -31,7 +32,8 @@ def recipe_of(place: UPath) -> tuple[Recipe, str | None]:
         try:
             return Recipe.model_validate(read_run(place)["recipe"]), manifest.subset
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-            told = f"{place / RUN}: does not tell the recipe of the run: {error}"
+            found = "; ".join(describe(error)) if isinstance(error, ValidationError) else error
+            told = f"{place / RUN}: does not tell the recipe of the run: {found}"
             raise NoRecipeThere(f"{told}; give the recipe's file instead of the folder") from error
     if recipe := last_recipe(place):
         return recipe, None

@@ -24,6 +24,11 @@ def test_a_folder_that_tells_no_recipe_says_what_was_expected(curated: CurateRep
     (subset / "run.json").write_text("[]")
     with pytest.raises(NoRecipeThere, match=r"run\.json: .* found list, expected an object; give the recipe's file"):
         recipe_of(UPath(subset))
+    (subset / "run.json").write_text('{"recipe": {"workspace": "w", "color": 1}}')
+    with pytest.raises(
+        NoRecipeThere, match=r"run: source: Field required; .*; color: no such key; give the recipe's file"
+    ):
+        recipe_of(UPath(subset))
     (subset / "run.json").unlink()
     with pytest.raises(NoRecipeThere, match=r"run\.json: does not tell the recipe"):
         recipe_of(UPath(subset))
