@@ -46,7 +46,7 @@ def run_browse(place: UPath, *, subset: str | None, port: int, show: bool) -> No
 
     Raises:
         NotServed: if Dash is not installed, or the port cannot be had.
-        CurationError: as :func:`tasks.browse.opening.open_source`; RecipeError of a recipe.
+        CurationError: as :func:`flows.place.recipe_of` and :func:`tasks.browse.opening.open_source`.
     """
     try:
         from tasks.browse.page import make_app

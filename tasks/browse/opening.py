@@ -1,10 +1,9 @@
-"""What there is to browse: a subset's folder, or a workspace; and all that is known of its source."""
+"""What there is to browse: all that is known of a recipe's source."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from upath import UPath
 
 from schemas.embedding import EmbedReport
 from schemas.errors import CurationError
@@ -15,14 +14,12 @@ from tasks.deduplicate.stage import find_duplicates
 from tasks.embed.reuse import known_embeddings
 from tasks.pinning import pinned
 from tasks.planning.known import look_up, rows_here
-from tasks.published import MANIFEST, RUN, read_manifest, read_run
 from tasks.signals import readable_shards
 from tasks.source.shards import Shard
-from tasks.workspace import last_recipe
 
 
 class NothingToBrowse(CurationError):
-    """A place from which it cannot be told what was scanned."""
+    """A recipe of whose source nothing is scanned, or without the subset that was asked for."""
 
 
 class Opened(NamedTuple):
@@ -36,25 +33,6 @@ class Opened(NamedTuple):
     shards: tuple[Shard, ...]  # that were scanned, in order
     at_hand: NDArray[np.bool_]  # shape (rows,): the row's shard lies on this machine
     unscanned: int  # shards that were never scanned
-
-
-def recipe_at(place: UPath) -> tuple[Recipe, str | None]:
-    """Return the recipe that made the subset in ``place``, and its name; of a workspace the last one that was run.
-
-    Raises:
-        NothingToBrowse: if it is neither, or does not tell its recipe.
-    """
-    if (place / MANIFEST).is_file():
-        manifest = read_manifest(place)
-        try:
-            return Recipe.model_validate(read_run(place)["recipe"]), manifest.subset
-        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-            told = f"{place / RUN}: does not tell the recipe of the run: {error}"
-            raise NothingToBrowse(f"{told}; give the recipe's file instead of the folder") from error
-    recipe = last_recipe(place)
-    if recipe is None:
-        raise NothingToBrowse(f"{place}: found no subset, and no workspace of a run; expected one of them, or a recipe")
-    return recipe, None
 
 
 def open_source(recipe: Recipe, subset: str | None) -> Opened:

@@ -7,9 +7,17 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.embed.model import Embedder, Vectors
+from tasks.embed.model import Embedder, Prepared, Vectors
 
 _END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+
+
+class Tokenized(NamedTuple):
+    """Some captions as a model takes them, each whole or in parts."""
+
+    parts: Prepared  # of the sentences, or of the caption as a whole
+    part_of: NDArray[np.int64]  # shape (parts,), ascending: the caption that each is a part of
+    tokens: NDArray[np.int32]  # shape (n,): of the whole caption
 
 
 class Read(NamedTuple):
@@ -21,21 +29,26 @@ class Read(NamedTuple):
     tokens: NDArray[np.int32]  # shape (n,): of the whole caption
 
 
-def read_captions(captions: Sequence[str], embedder: Embedder, how: Literal["whole", "sentences"]) -> Read:
-    """Return the vectors of ``captions``.
+def tokenize_captions(captions: Sequence[str], embedder: Embedder, how: Literal["whole", "sentences"]) -> Tokenized:
+    """Return ``captions`` as the model takes them; threads may ask at the same time.
 
-    Of ``sentences``, a caption longer than the model reads is read sentence by sentence, and its vector is the mean of
-    theirs, of length 1; all others are read as a whole, as far as the model reads.
+    Of ``sentences``, a caption longer than the model reads is cut into its sentences; all others are read as a whole,
+    as far as the model reads.
     """
     tokens = embedder.count_tokens(captions)
     long = (tokens > embedder.max_tokens) if how == "sentences" else np.zeros(len(captions), np.bool_)
     parts = [sentences(text) if cut else [text] for text, cut in zip(captions, long.tolist(), strict=True)]
     part_of = np.repeat(np.arange(len(captions)), [len(part) for part in parts])
-    of_parts = embedder.texts([sentence for part in parts for sentence in part])
-    mean = np.zeros((len(captions), of_parts.shape[1]), np.float32)
-    np.add.at(mean, part_of, of_parts)
+    return Tokenized(embedder.tokenize([sentence for part in parts for sentence in part]), part_of, tokens)
+
+
+def read_captions(captions: Tokenized, embedder: Embedder) -> Read:
+    """Return the vectors of ``captions``: of one in parts the mean of theirs, of length 1."""
+    of_parts = embedder.tokenized_texts(captions.parts)
+    mean = np.zeros((len(captions.tokens), of_parts.shape[1]), np.float32)
+    np.add.at(mean, captions.part_of, of_parts)
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return Read(mean, of_parts, part_of, tokens)
+    return Read(mean, of_parts, captions.part_of, captions.tokens)
 
 
 def sentences(text: str) -> list[str]:

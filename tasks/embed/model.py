@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,20 @@ Vectors = NDArray[np.float32]
 """One vector a row, shape (n, dimensions), each of length 1: their products are cosines."""
 
 Prepared = Mapping[str, NDArray[Any]]
-"""What the model wants of one picture, as its processor makes it: ``pixel_values`` and, of some models, more."""
+"""What the model wants of a picture, as its processor makes it: ``pixel_values`` and, of some models, more; of texts,
+which are stacked, ``input_ids`` and, of some models, more."""
+
+
+class Scaling(NamedTuple):
+    """How bytes of a picture become numbers: ``(byte * factor - mean) / deviation``, the latter two by channel."""
+
+    factor: float
+    mean: Sequence[float]
+    deviation: Sequence[float]
+
 
 _TEXTS_AT_ONCE = 256
+_UNSCALED = {"do_rescale": False, "do_normalize": False}
 
 
 class ModelUnusable(CurationError):
@@ -44,6 +56,8 @@ class Embedder:
         half = self.device == "cuda" and torch.cuda.is_bf16_supported()
         self.dtype: str = "bfloat16" if half else "float32"
         self._model = model.to(self.device, getattr(torch, self.dtype)).eval()
+        self._tokenizing = Lock()
+        self._scaling = scaling_of(processor.image_processor)
         positions = int(model.config.text_config.max_position_embeddings)
         self.max_tokens = min(int(processor.tokenizer.model_max_length), positions)
         """Tokens that the text tower reads."""
@@ -52,8 +66,13 @@ class Embedder:
         self.dimensions = int(self.texts([""]).shape[1])
 
     def prepare(self, picture: "Image.Image") -> Prepared:
-        """Return ``picture``, in RGB, as the model takes it; threads may ask at the same time."""
-        made = self._processor.image_processor(images=picture, return_tensors="np")
+        """Return ``picture``, in RGB, as the model takes it, or its bytes; threads may ask at the same time.
+
+        Bytes, where the processor can leave them as they are, become numbers where the model is: that would take a CPU
+        longer than all else that is done to a picture, decoding included.
+        """
+        asked = {} if self._scaling is None else _UNSCALED
+        made = self._processor.image_processor(images=picture, return_tensors="np", **asked)
         return {key: np.asarray(value)[0] for key, value in made.items()}
 
     def images(self, pictures: Sequence["Image.Image"]) -> Vectors:
@@ -75,16 +94,28 @@ class Embedder:
 
     def texts(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of ``texts``, each cut after :attr:`max_tokens`, as :meth:`images` does of pictures."""
-        found = []
-        for start in range(0, len(texts), self._batch_size):
-            batch = self._processor.tokenizer(
-                list(texts[start : start + self._batch_size]),
+        return self.tokenized_texts(self.tokenize(texts))
+
+    def tokenize(self, texts: Sequence[str]) -> Prepared:
+        """Return ``texts`` as the model takes them, arrays of shape (n, tokens); threads may ask at the same time."""
+        if not texts:
+            return {}
+        with self._tokenizing:  # a tokenizer's cut and padding are its state
+            made = self._processor.tokenizer(
+                list(texts),
                 padding="max_length",  # as SigLIP was trained
                 truncation=True,
                 max_length=self.max_tokens,
                 return_tensors="np",
             )
-            found.append(self._run(self._model.get_text_features, dict(batch)))
+        return dict(made)
+
+    def tokenized_texts(self, tokenized: Prepared) -> Vectors:
+        """Return the vectors of texts that were tokenized before; else as :meth:`texts`."""
+        found = []
+        for start in range(0, len(next(iter(tokenized.values()), ())), self._batch_size):
+            batch = {key: values[start : start + self._batch_size] for key, values in tokenized.items()}
+            found.append(self._run(self._model.get_text_features, batch))
         return np.concatenate(found) if found else np.empty((0, self.dimensions), np.float32)
 
     def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int32]:
@@ -92,7 +123,8 @@ class Embedder:
         counts: list[int] = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             batch = list(texts[start : start + _TEXTS_AT_ONCE])
-            counts += map(len, self._processor.tokenizer(batch, verbose=False)["input_ids"])
+            with self._tokenizing:
+                counts += map(len, self._processor.tokenizer(batch, verbose=False)["input_ids"])
         return np.array(counts, np.int32)
 
     def _run(self, features: Any, inputs: Mapping[str, NDArray[Any]]) -> Vectors:
@@ -102,6 +134,8 @@ class Embedder:
                 tensors = {}
                 for key, value in inputs.items():
                     tensor = torch.from_numpy(np.ascontiguousarray(value)).to(self.device)
+                    if tensor.dtype == torch.uint8 and self._scaling is not None:
+                        tensor = self._scaled(tensor, self._scaling)
                     tensors[key] = tensor.to(self._model.dtype) if tensor.is_floating_point() else tensor
                 found = features(**tensors)
                 vectors = getattr(found, "pooler_output", found).float()
@@ -114,6 +148,30 @@ class Embedder:
         if not np.isfinite(unit).all():
             raise ModelUnusable(f"{self._name}: found a vector that is not finite; the weights are damaged")
         return np.asarray(unit, np.float32)
+
+    def _scaled(self, pictures: Any, scaling: Scaling) -> Any:
+        mean, deviation = (
+            self._torch.tensor(by_channel, device=self.device).reshape(-1, 1, 1)
+            for by_channel in (scaling.mean, scaling.deviation)
+        )
+        return (pictures.float() * scaling.factor - mean) / deviation
+
+
+def scaling_of(image_processor: Any) -> Scaling | None:
+    """Return how ``image_processor`` makes numbers of bytes; None if it does anything else, or cannot leave it out."""
+    if not (getattr(image_processor, "do_rescale", False) and getattr(image_processor, "do_normalize", False)):
+        return None
+    from PIL import Image
+
+    try:
+        made = image_processor(images=Image.new("RGB", (4, 4)), return_tensors="np", **_UNSCALED)["pixel_values"]
+        scaling = Scaling(
+            float(image_processor.rescale_factor), list(image_processor.image_mean), list(image_processor.image_std)
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):  # one with settings of its own
+        return None
+    channels_first = np.asarray(made).ndim == 4 and np.asarray(made).shape[1] == len(scaling.mean)
+    return scaling if channels_first and np.asarray(made).dtype == np.uint8 else None
 
 
 def load_embedder(checkpoint: Checkpoint) -> Embedder:

@@ -1,4 +1,4 @@
-"""Kernel: pairs to rows of a vectors file, batch by batch, pictures decoded by threads ahead of the model."""
+"""Kernel: pairs to rows of a vectors file, batch by batch, decoded and tokenized by threads ahead of the model."""
 
 import io
 import os
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from schemas.tables import vectors_schema
-from tasks.embed.captions import cosines, read_captions
+from tasks.embed.captions import Tokenized, cosines, read_captions, tokenize_captions
 from tasks.embed.model import Embedder, Prepared, Vectors
 
-_AHEAD = 2  # batches that are decoded while one is with the model
+_AHEAD = 2  # batches that are prepared while one is with the model
 _MOST_THREADS = 32
 
 Rows = NDArray[np.int64]
@@ -29,6 +29,16 @@ class Pair(NamedTuple):
 
     image: memoryview | None
     caption: str | None
+
+
+class _Batch(NamedTuple):
+    """Pairs that threads prepare for the model."""
+
+    rows: int
+    shown: Rows  # those that have a picture
+    told: Rows  # those that have a caption
+    pictures: list[Future[Prepared | None]]  # of those shown; None where a picture cannot be decoded after all
+    captions: Future[Tokenized]  # of those told
 
 
 def open_picture(image: memoryview | bytes, formats: Collection[str]) -> Image.Image | None:
@@ -66,39 +76,45 @@ def embed_pairs(
         picture = open_picture(image, formats)
         return None if picture is None else embedder.prepare(picture)
 
+    def begin(batch: Sequence[Pair], threads: ThreadPoolExecutor) -> _Batch:
+        shown = [(row, pair.image) for row, pair in enumerate(batch) if pair.image is not None]
+        told = [(row, pair.caption) for row, pair in enumerate(batch) if pair.caption and pair.caption.strip()]
+        return _Batch(
+            len(batch),
+            np.array([row for row, _ in shown], np.int64),
+            np.array([row for row, _ in told], np.int64),
+            # Before its pictures: a caption that waits for a thread would keep the model waiting.
+            captions=threads.submit(tokenize_captions, [caption for _, caption in told], embedder, captions),
+            pictures=[threads.submit(prepare, image) for _, image in shown],
+        )
+
     schema, rest, first = vectors_schema(embedder.dimensions), iter(pairs), first_row
-    ahead: deque[tuple[list[Pair], list[Future[Prepared | None]]]] = deque()
+    ahead: deque[_Batch] = deque()
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as threads:
         try:
             while True:
                 while len(ahead) <= _AHEAD and (batch := list(islice(rest, batch_size))):
-                    decoding = [threads.submit(prepare, pair.image) for pair in batch if pair.image is not None]
-                    ahead.append((batch, decoding))
+                    ahead.append(begin(batch, threads))
                 if not ahead:
                     return
-                batch, decoding = ahead.popleft()
-                columns = _columns(batch, [future.result() for future in decoding], embedder, captions)
-                columns["row"] = pa.array(np.arange(first, first + len(batch), dtype=np.int32))
-                first += len(batch)
+                prepared = ahead.popleft()
+                columns = _columns(prepared, embedder)
+                columns["row"] = pa.array(np.arange(first, first + prepared.rows, dtype=np.int32))
+                first += prepared.rows
                 yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
         finally:  # of who stops early, or fails, nothing more is decoded
-            for _, decoding in ahead:
-                for future in decoding:
-                    future.cancel()
+            for waiting in ahead:
+                waiting.captions.cancel()
+                for picture in waiting.pictures:
+                    picture.cancel()
 
 
-def _columns(
-    batch: Sequence[Pair],
-    prepared: Sequence[Prepared | None],
-    embedder: Embedder,
-    captions: Literal["whole", "sentences"],
-) -> dict[str, pa.Array]:
-    rows = len(batch)
-    shown = np.array([row for row, pair in enumerate(batch) if pair.image is not None], np.int64)
-    shown = shown[np.array([one is not None for one in prepared], np.bool_)]
-    told = np.array([row for row, pair in enumerate(batch) if pair.caption and pair.caption.strip()], np.int64)
-    of_images = embedder.prepared_images([one for one in prepared if one is not None])
-    read = read_captions([batch[row].caption or "" for row in told.tolist()], embedder, captions)
+def _columns(batch: _Batch, embedder: Embedder) -> dict[str, pa.Array]:
+    rows, told = batch.rows, batch.told
+    pictures = [future.result() for future in batch.pictures]
+    shown = batch.shown[np.array([picture is not None for picture in pictures], np.bool_)]
+    of_images = embedder.prepared_images([picture for picture in pictures if picture is not None])
+    read = read_captions(batch.captions.result(), embedder)
     both = np.intersect1d(shown, told)
     similarity = cosines(of_images, np.searchsorted(shown, both), read, np.searchsorted(told, both))
     return {

@@ -4,7 +4,6 @@ Batches are laid down as they are made, so that a run that is killed costs one b
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from importlib.metadata import version
 from itertools import islice
@@ -28,6 +27,7 @@ from tasks.embed.part import Part, part_of
 from tasks.embed.reuse import about, margins_path, recall, report_on, vectors_path
 from tasks.files import appearing, is_parquet, read_parquet
 from tasks.locks import claimed
+from tasks.records import record_key
 from tasks.scan.identity import Columns, shard_status
 from tasks.scan.images import byte_views
 from tasks.source.columns import Layout, facts, images
@@ -52,7 +52,7 @@ def embed_shard(
     """Embed the pairs of ``shard`` unless the workspace has their vectors, and return what was found.
 
     What an earlier run had made of it when it was killed is taken if it comes to the same: of a shard that nobody has
-    touched since, by batches as large, on the same kind of device, by the same releases.
+    touched since, by batches as large, on the same kind of device, by the same releases of all that computes.
 
     Args:
         shard: the shard.
@@ -78,8 +78,7 @@ def embed_shard(
             _require_as_scanned(shard, scanned)
             with at_hand(shard), part_of(vectors) as path:
                 schema, made_by = vectors_schema(embedder.dimensions), _made_by(scorer, embedder)
-                told = {"made_by": made_by, "batch_size": scorer.batch_size, "status": scanned.status}
-                part = Part(path, schema, json.dumps(told).encode())
+                part = Part(path, schema, record_key(made_by, scorer.batch_size, scanned.status).encode())
                 _embed_rest(part, shard, scanned, scorer, settings, embedder)
                 _require_as_scanned(shard, scanned)
                 with appearing(vectors) as temporary:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from upath import UPath
 
@@ -11,8 +11,9 @@ from schemas.plan import DuplicatesPlan
 from schemas.recipe import Deduplication, Recipe
 from schemas.reports import DeduplicateReport, ReferenceReport
 from tasks.deduplicate.known import known_duplicates
-from tasks.files import is_local, parquet_rows
+from tasks.files import is_local
 from tasks.planning.known import Known
+from tasks.planning.pairs import Pairs
 
 
 class Found(NamedTuple):
@@ -22,21 +23,6 @@ class Found(NamedTuple):
     report: DeduplicateReport | None  # of what was scanned so far; None where nothing was
     left_out: tuple[str, ...] = ()  # why it is not the report that a run would make
     problems: tuple[str, ...] = ()
-
-
-class Pairs(NamedTuple):
-    """One kind of duplicates."""
-
-    state: Literal["off", "reused", "extended", "searched"]
-    path: UPath | None = None
-    new_rows: int = 0  # that no search has seen
-    left_out: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-
-    @property
-    def rows(self) -> int | None:
-        """Rows of the file; None where nobody searched."""
-        return None if self.path is None or self.left_out else parquet_rows(self.path)
 
 
 def find(
@@ -76,7 +62,7 @@ def find(
         if scanned:
             contaminated = Pairs("reused" if _complete(known, references) else "searched", report.contaminated)
     else:
-        from tasks.planning.pairs import search_pairs  # Numba takes half a second to import
+        from tasks.planning.search import search_pairs  # Numba takes half a second to import
 
         report, near, found, contaminated = search_pairs(
             scan, scanned, settings, folder, embedded,

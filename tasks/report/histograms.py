@@ -1,4 +1,4 @@
-"""Histograms of the paper's figures 4 to 6: two sets of pairs over the same bars, with the thresholds drawn in."""
+"""Histograms as in the paper's figures 4 to 6: two sets of pairs over the same bars, with the thresholds drawn in."""
 
 from typing import Literal, NamedTuple
 

@@ -76,7 +76,7 @@ class Side(NamedTuple):
 
 
 def maps(manifest: Manifest, columns: pa.Table, kept: Mask) -> tuple[Plot, Plot]:
-    """Return Figure 3 for the source and for the subset, on one scale."""
+    """Return the maps of tile centres of the source and of the subset, on one scale."""
     found = places(manifest, columns, kept)
     most = int(found.source.max())
     return (
@@ -114,7 +114,7 @@ def split_plot(manifest: Manifest, columns: pa.Table, kept: Mask) -> SplitPlot |
 
 
 def _map(name: str, colour: MapColour, cells: Counts, pairs: int, extent: Extent, most: int, box: Box | None) -> Plot:
-    title = f"Figure 3. Tile centres, {name}"
+    title = f"Tile centres, {name}"
     if not cells.any():
         return Plot(title, "", f"No pair of the {name} has a place.", None)
     note = f"{cells.sum():,} of {pairs:,} pairs have a place, in {np.count_nonzero(cells):,} cells."
@@ -124,7 +124,7 @@ def _map(name: str, colour: MapColour, cells: Counts, pairs: int, extent: Extent
 
 
 def distributions(manifest: Manifest, columns: pa.Table, kept: Mask) -> tuple[Plot, ...]:
-    """Return Figures 4 to 6, each with source and subset on the same axes and the thresholds drawn in.
+    """Return a histogram of each measure, with source and subset on the same axes and the thresholds drawn in.
 
     Of a subset that asks scorers, what they tell is drawn as well.
     """
@@ -146,9 +146,9 @@ def distributions(manifest: Manifest, columns: pa.Table, kept: Mask) -> tuple[Pl
         return Plot(title, f"Histogram of source and subset. {note}", note, Markup(svg))
 
     return (
-        plot("Figure 4. Resolution levels", "zoom"),
-        plot("Figure 5. Quality scores", "score", origin),
-        plot("Figure 6. Caption lengths", "words"),
+        plot("Resolution levels", "zoom"),
+        plot("Quality scores", "score", origin),
+        plot("Caption lengths", "words"),
         *(
             plot(title, measure, _origin(subset, signal))
             for signal, (title, measure) in _SCORES.items()
@@ -165,7 +165,7 @@ def _origin(subset: Subset, signal: ScoredSignal) -> str:
 
 
 def compared(a: Side, b: Side) -> tuple[tuple[Plot, Plot], tuple[Plot, ...]]:
-    """Return Figure 3 for A and for B, on one scale and of one extent, and Figures 4 to 6, each with both.
+    """Return the maps of A and of B, on one scale and of one extent, and a histogram of each measure with both.
 
     What scorers tell is drawn as well where both subsets ask them.
     """
@@ -198,9 +198,9 @@ def compared(a: Side, b: Side) -> tuple[tuple[Plot, Plot], tuple[Plot, ...]]:
         return Plot(title, f"Histogram of the kept pairs of A and of B. {note}", note, Markup(svg))
 
     return (one, other), (
-        plot("Figure 4. Resolution levels", "zoom"),
-        plot("Figure 5. Quality scores", "score"),
-        plot("Figure 6. Caption lengths", "words"),
+        plot("Resolution levels", "zoom"),
+        plot("Quality scores", "score"),
+        plot("Caption lengths", "words"),
         *(plot(title, measure) for signal, (title, measure) in _SCORES.items() if signal in asked),
     )
 

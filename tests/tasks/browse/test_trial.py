@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pairs import pair, recipe_for, scan_all, write_tree
-from scores import embedded
+from vectors import write_scores
 
 from schemas.embedding import EmbedReport
 from schemas.recipe import Recipe
@@ -46,7 +46,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
     )
     scan = scan_all(recipe)
     reports = tuple(
-        embedded(folder, scan, [None if n % 19 == 0 else n * step % 47 / 50 for n in range(ROWS)], scorer=name)
+        write_scores(folder, scan, [None if n % 19 == 0 else n * step % 47 / 50 for n in range(ROWS)], scorer=name)
         for name, step in (("one", 7), ("two", 11))
     )
     return recipe, scan, find_duplicates(scan, (), recipe.deduplication, recipe.workspace), reports

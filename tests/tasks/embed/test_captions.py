@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from schemas.scorer import Checkpoint
-from tasks.embed.captions import cosines, read_captions
+from tasks.embed.captions import cosines, read_captions, tokenize_captions
 from tasks.embed.checkpoint import pinned_checkpoint
 from tasks.embed.model import Embedder, load_embedder
 
@@ -17,7 +17,7 @@ def embedder(colour_model: Path) -> Embedder:
 
 
 def test_a_caption_is_read_as_far_as_the_model_reads(embedder: Embedder) -> None:
-    read = read_captions(["blue boats", LONG], embedder, "whole")
+    read = read_captions(tokenize_captions(["blue boats", LONG], embedder, "whole"), embedder)
 
     np.testing.assert_allclose(read.vectors, embedder.texts(["blue boats", LONG]), atol=1e-6)
     assert read.part_of.tolist() == [0, 1]
@@ -25,7 +25,7 @@ def test_a_caption_is_read_as_far_as_the_model_reads(embedder: Embedder) -> None
 
 
 def test_of_a_long_caption_each_sentence_counts(embedder: Embedder) -> None:
-    read = read_captions(["A red field. Blue boats.", LONG], embedder, "sentences")
+    read = read_captions(tokenize_captions(["A red field. Blue boats.", LONG], embedder, "sentences"), embedder)
     sentences = ["A red town with a red bridge near the red river.", *["Blue boats in the harbour."] * 3, "Snow"]
     each = embedder.texts(sentences)
 
@@ -39,7 +39,7 @@ def test_of_a_long_caption_each_sentence_counts(embedder: Embedder) -> None:
 
 
 def test_no_caption_is_no_vector(embedder: Embedder) -> None:
-    read = read_captions([], embedder, "sentences")
+    read = read_captions(tokenize_captions([], embedder, "sentences"), embedder)
 
     assert read.vectors.shape == (0, embedder.dimensions)
     assert cosines(np.empty((0, 8), np.float32), np.empty(0, np.int64), read, np.empty(0, np.int64)).shape == (0,)

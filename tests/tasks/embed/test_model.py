@@ -52,6 +52,31 @@ def test_vectors_and_logits_are_those_of_plain_code(model: Path) -> None:
     assert images.dtype == texts.dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    ("setting", "bytes_first"), [({}, True), ({"do_normalize": False}, False), ({"do_rescale": False}, False)]
+)
+def test_pixels_are_scaled_as_the_processor_says(
+    random_model: Path, tmp_path: Path, setting: dict[str, bool], bytes_first: bool
+) -> None:
+    import torch
+    from transformers import AutoModel, AutoProcessor
+
+    folder = shutil.copytree(random_model, tmp_path / "model")
+    plain, processor = AutoModel.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+    for name, value in {"image_mean": [0.2, 0.5, 0.7], "image_std": [0.1, 0.3, 0.6], **setting}.items():
+        setattr(processor.image_processor, name, value)
+    processor.save_pretrained(folder)
+    pictures = [picture(seed, size=(300, 40 + seed)) for seed in range(5)]
+    with torch.no_grad():
+        expected = plain.get_image_features(**processor(images=pictures, return_tensors="pt")).pooler_output
+    embedder = load(folder)
+
+    np.testing.assert_allclose(
+        embedder.images(pictures), torch.nn.functional.normalize(expected, dim=-1).numpy(), atol=1e-5
+    )
+    assert (embedder.prepare(pictures[0])["pixel_values"].dtype == np.uint8) == bytes_first
+
+
 def test_the_batch_size_changes_nothing_but_the_last_digits(random_model: Path) -> None:
     pictures = [picture(seed) for seed in range(7)]
     texts = [f"boats {word}" for word in COLOURS]

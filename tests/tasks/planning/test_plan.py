@@ -21,7 +21,7 @@ from schemas.plan import Outcome, Plan
 from schemas.recipe import Recipe
 from schemas.source import Columns, HubSource
 from tasks.deduplicate.stage import find_duplicates
-from tasks.planning import pairs as planned_pairs
+from tasks.planning import search
 from tasks.planning.plan import plan_run
 from tasks.scan.reuse import recall
 from tasks.scan.shard import scan_shard
@@ -218,7 +218,7 @@ def test_a_long_search_is_left_out_unless_it_is_asked_for(
 ) -> None:
     recipe = tiny_recipe(source, tmp_path)
     scan(recipe)
-    monkeypatch.setattr(planned_pairs, "SEARCHED_ROWS", ROWS - 1)
+    monkeypatch.setattr(search, "SEARCHED_ROWS", ROWS - 1)
     plan = plan_run(recipe)
     assert plan.estimate == (
         "near-duplicates of 60 rows are left out here, and searched for in the run; --search does it now",
@@ -248,7 +248,7 @@ def test_references(source: Path, shards: Path, tmp_path: Path, monkeypatch: pyt
     assert plan.estimate == ("1 of 1 shards of deduplication.references.0 are not scanned yet",)
     assert (plan.duplicates.references, plan.duplicates.contaminated_rows) == ("searched", None)
     scan(recipe.model_copy(update={"source": recipe.deduplication.references[0]}))
-    monkeypatch.setattr(planned_pairs, "SEARCHED_ROWS", 11)
+    monkeypatch.setattr(search, "SEARCHED_ROWS", 11)
     assert plan_run(recipe).estimate == (
         "near-duplicates of 60 rows are left out here, and searched for in the run; --search does it now",
         "near copies of 12 pictures of references are left out here, and searched for in the run; --search does it now",

@@ -3,8 +3,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scores import embedded
 from signals import pictures, scanned, select, tile, verdicts
+from vectors import write_scores
 
 from schemas.reasons import REASONS, Reason
 from schemas.recipe import Recipe
@@ -37,7 +37,7 @@ def reasons(row: dict[str, Any]) -> list[Reason]:
 
 
 def test_a_row_is_held_against_what_the_scorer_tells_and_none_misses(tmp_path: Path, scan: ScanReport) -> None:
-    told = embedded(tmp_path, scan, SIMILARITY, MARGIN)
+    told = write_scores(tmp_path, scan, SIMILARITY, MARGIN)
     report = select(tmp_path, scan, scorers=[told], similarity={"min": 0.3}, prompt_margin={"min": 0.1})
     assert kept(report) == [2, 5, 6, 8]
     rows = verdicts(report)
@@ -53,7 +53,7 @@ def test_a_row_is_held_against_what_the_scorer_tells_and_none_misses(tmp_path: P
 
 
 def test_a_subset_that_asks_no_scorer_has_no_scores_and_names_none(tmp_path: Path, scan: ScanReport) -> None:
-    report = select(tmp_path, scan, scorers=[embedded(tmp_path, scan, SIMILARITY)])
+    report = select(tmp_path, scan, scorers=[write_scores(tmp_path, scan, SIMILARITY)])
     assert {row["similarity"] for row in verdicts(report)} == {None}
     assert report.scorers == ()
     assert len(kept(report)) == 9
@@ -62,7 +62,7 @@ def test_a_subset_that_asks_no_scorer_has_no_scores_and_names_none(tmp_path: Pat
 def test_the_best_part_is_a_quantile_of_the_valid_rows_in_all_or_of_each_level(
     tmp_path: Path, scan: ScanReport
 ) -> None:
-    told = embedded(tmp_path, scan, SIMILARITY)
+    told = write_scores(tmp_path, scan, SIMILARITY)
     best = select(tmp_path, scan, scorers=[told], similarity={"min_quantile": 0.7})
     [limit] = best.thresholds
     assert (limit.key, limit.signal, limit.quantile) == ("similarity.min_quantile", "similarity", 0.7)
@@ -75,16 +75,16 @@ def test_the_best_part_is_a_quantile_of_the_valid_rows_in_all_or_of_each_level(
 
 
 def test_the_top_may_be_the_best_aligned(tmp_path: Path, scan: ScanReport) -> None:
-    told = embedded(tmp_path, scan, SIMILARITY)
+    told = write_scores(tmp_path, scan, SIMILARITY)
     report = select(tmp_path, scan, scorers=[told], top={"signal": "similarity", "rows": 3})
     assert kept(report) == [5, 6, 8]
     assert str(report.thresholds[0]) == "similarity at least 0.6"
 
 
 def test_of_two_scorers_the_mean_standard_score_counts(tmp_path: Path, scan: ScanReport) -> None:
-    one = embedded(tmp_path, scan, SIMILARITY)
+    one = write_scores(tmp_path, scan, SIMILARITY)
     turned: list[float | None] = [9, 8, 7, 6, 5, 4, 3, 100, 1, 0]
-    two = embedded(tmp_path, scan, turned, scorer="two")
+    two = write_scores(tmp_path, scan, turned, scorer="two")
     both = select(tmp_path, scan, scorers=[one, two], similarity={"min": 0.2})
     told = [row["similarity"] for row in verdicts(both)]
     valid = np.array([n for n in range(10) if n != 7])
@@ -109,11 +109,11 @@ def test_values_that_are_all_the_same_are_at_the_mean() -> None:
 
 
 def test_verdicts_are_those_of_the_numbers_wherever_they_lie(tmp_path: Path, scan: ScanReport) -> None:
-    told = embedded(tmp_path, scan, SIMILARITY)
+    told = write_scores(tmp_path, scan, SIMILARITY)
     first = select(tmp_path, scan, scorers=[told], similarity={"min": 0.3})
-    moved = embedded(tmp_path / "elsewhere", scan, SIMILARITY)
+    moved = write_scores(tmp_path / "elsewhere", scan, SIMILARITY)
     again = select(tmp_path, scan, scorers=[moved], similarity={"min": 0.3})
-    other = select(tmp_path, scan, scorers=[embedded(tmp_path, scan, SIMILARITY[::-1])], similarity={"min": 0.3})
+    other = select(tmp_path, scan, scorers=[write_scores(tmp_path, scan, SIMILARITY[::-1])], similarity={"min": 0.3})
     assert first == again
     assert other.verdicts != first.verdicts
     assert other.scorers != first.scorers
@@ -133,13 +133,13 @@ def test_a_scorer_without_vectors_is_named(tmp_path: Path, scan: ScanReport) -> 
     found = find_duplicates(scan, (), recipe.deduplication, recipe.workspace)
     expected = "subset clean: similarity needs vectors of two for 10 rows; run git10m embed"
     with pytest.raises(NotEmbedded, match=expected):
-        give_verdicts(recipe.subsets[0], Basis(recipe, scan, found, [embedded(tmp_path, scan, SIMILARITY)]))
+        give_verdicts(recipe.subsets[0], Basis(recipe, scan, found, [write_scores(tmp_path, scan, SIMILARITY)]))
 
 
 def test_without_captions_or_without_any_value_a_threshold_is_told_to_be_none(tmp_path: Path) -> None:
     layout = {"image": "image", "img_name": "img_name"}
     bare = scanned(tmp_path, pictures(3), layout=layout)
-    nothing = embedded(tmp_path, bare, [None] * 3)
+    nothing = write_scores(tmp_path, bare, [None] * 3)
     with pytest.raises(ColumnAbsent, match=r"subset clean: similarity.min needs the column caption"):
         select(tmp_path, bare, scorers=[nothing], similarity={"min": 0.2})
     with pytest.raises(NoValues, match=r"prompt_margin.min_quantile needs values of prompt_margin; none of"):
