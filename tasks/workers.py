@@ -1,9 +1,6 @@
 """Worker processes: a stage's functions run here, watched by the flow; one that crashes or hangs costs one call."""
 
-import ctypes
 import fcntl
-import itertools
-import math
 import multiprocessing
 import os
 import pickle
@@ -13,12 +10,12 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, cast
 
 from schemas.errors import CurationError
+from tasks.beat import Beat, Told, decoding, listener, tell_by
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -39,7 +36,7 @@ class WorkerLost(CurationError):
         self.cause = cause
         """How it ended: a signal's name, or an exit status."""
         self.row = row
-        """The row whose decoder was running, as told to :func:`decoding`; None if none was."""
+        """The row whose decoder was running, as told to :func:`tasks.beat.decoding`; None if none was."""
         self.overran = overran
         """True when the decoder had run longer than its limit, and was stopped for that."""
 
@@ -48,63 +45,15 @@ class WorkersClosed(CurationError):
     """The pool was closed while, or before, a call was made."""
 
 
-class _Beat(NamedTuple):
-    """What a worker tells of the decoder that it runs."""
-
-    call: float = 0  # another one at each call of decoding()
-    row: float = -1  # -1: no decoder runs
-    seconds: float = math.inf
-
-
-_beat: Any = list(_Beat())  # in a worker process, memory shared with the supervisor; elsewhere nobody looks
-_calls = itertools.count(1)
-_rows: Any = ctypes.c_int64()  # done of what a call does; shared as the beat is
-_heard: ContextVar[Callable[[int], None] | None] = ContextVar("heard", default=None)
-
-
-def decoding(row: int | None, seconds: float = math.inf) -> None:
-    """Say that the decoder of ``row`` starts, and may take ``seconds``; None says that the last one is done.
-
-    In a worker process the supervisor reads this; anywhere else it does nothing. It costs some 0.2 µs.
-    """
-    # One store each, and never a value between the old and the new one: the supervisor may look at any moment, and
-    # this process may be put to sleep at any moment.
-    _beat[0] = next(_calls)
-    _beat[1] = -1 if row is None else row
-    _beat[2] = seconds
-
-
-def progressed(rows: int) -> None:
-    """Say how many rows are done of what this call does: whoever made it hears of it, if it is :func:`hearing`."""
-    _rows.value = rows
-    if heard := _heard.get():  # the call was made in this process
-        heard(rows)
-
-
-@contextmanager
-def hearing(heard: Callable[[int], None]) -> Iterator[None]:
-    """Have ``heard`` hear, for the length of a ``with`` block, how far a call is that this thread makes of a pool.
-
-    It hears of the rows that the function told to :func:`progressed`, of worker processes each second and in this
-    thread; of the last ones it may hear nothing before the call returns.
-    """
-    former = _heard.set(heard)
-    try:
-        yield
-    finally:
-        _heard.reset(former)
-
-
 class Worker:
     """One worker process: it runs one call after the other until it is lost or ended. For one thread at a time."""
 
     def __init__(self) -> None:
         self._connection, theirs = _SPAWN.Pipe()
-        self._beat = _SPAWN.RawArray("d", _Beat())
-        self._rows = _SPAWN.RawValue(ctypes.c_int64)
+        self._told = Told.shared(_SPAWN)
         # A process of somebody's pool, such as Dask's, is told to have no children. It may: they end with it.
         multiprocessing.current_process().daemon = False
-        self._process = _SPAWN.Process(target=_serve, args=(theirs, self._beat, self._rows), daemon=True)
+        self._process = _SPAWN.Process(target=_serve, args=(theirs, self._told), daemon=True)
         with _PROCESS_TABLE:
             self._process.start()
         theirs.close()  # the process has its own: when it dies, reading from it ends
@@ -123,7 +72,7 @@ class Worker:
         """
         job = ForkingPickler.dumps((function, args, kwargs))  # raises before anything is sent
         overrun = None
-        self._rows.value = 0
+        self._told.done.value = 0
         try:
             self._connection.send_bytes(job)
             overrun = self._overrun()
@@ -157,18 +106,18 @@ class Worker:
             self._process.join(None if gone else 0)
             return self._process.exitcode
 
-    def _overrun(self) -> _Beat | None:
+    def _overrun(self) -> Beat | None:
         """Wait for the answer or the end of the process, and return None; or return a decoder that runs too long.
 
-        Meanwhile, who is :func:`hearing` hears how far the call is.
+        Meanwhile, who is :func:`tasks.beat.hearing` hears how far the call is.
         """
-        look, spent, last = _FIRST_LOOK_S, 0.0, _Beat()
-        heard, told = _heard.get(), 0
+        look, spent, last = _FIRST_LOOK_S, 0.0, Beat()
+        heard, rows = listener(), 0
         while not wait([self._connection, self._process.sentinel], look):
-            if heard and (rows := int(self._rows.value)) != told:
-                heard(rows)
-                told = rows
-            beat = _Beat(*self._beat)
+            if heard and (done := self._told.rows) != rows:
+                heard(done)
+                rows = done
+            beat = self._told.beat
             # Looks are counted, not the clock: a machine that slept, or a run stopped by Ctrl-Z, is no slow decoder.
             spent = spent + look if beat == last else 0.0
             if spent > 0 and spent >= beat.seconds:
@@ -176,11 +125,11 @@ class Worker:
             look, last = max(_FIRST_LOOK_S, min(2 * look, beat.seconds / 8, _LONGEST_LOOK_S)), beat
         return None
 
-    def _lost(self, name: str, overrun: _Beat | None) -> WorkerLost:
+    def _lost(self, name: str, overrun: Beat | None) -> WorkerLost:
         if not overrun:
             self._reap()  # it ended by itself, and its own status tells how
         cause = _in_words(self.end())
-        beat = overrun or _Beat(*self._beat)
+        beat = overrun or self._told.beat
         row = int(beat.row) if beat.row >= 0 else None
         at = name if row is None else f"{name}, decoding row {row}"
         if overrun:
@@ -322,10 +271,9 @@ def _raise(pickled: bytes | None, text: str) -> NoReturn:
     raise error from _RemoteTraceback(text)
 
 
-def _serve(connection: Connection, beat: Any, rows: Any) -> None:
+def _serve(connection: Connection, told: Told) -> None:
     """Run in a worker process: answer calls until the other side is closed."""
-    global _beat, _rows
-    _beat, _rows = beat, rows
+    tell_by(told)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the flow decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:

@@ -16,10 +16,11 @@ import pytest
 import simplejpeg
 
 from schemas.reasons import Reason
+from tasks.beat import decoding, progressed
 from tasks.memory import limited_memory
 from tasks.scan.decode import Decoded, ImageDefect
 from tasks.scan.isolated import IsolatedDecoder
-from tasks.workers import OwnWorkers, decoding, progressed
+from tasks.workers import OwnWorkers
 
 MIB = 2**20
 

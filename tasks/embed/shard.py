@@ -20,6 +20,7 @@ from schemas.recipe import ScanSettings
 from schemas.reports import ShardReport
 from schemas.scorer import Scorer
 from schemas.tables import vectors_schema
+from tasks.beat import progressed
 from tasks.embed.margins import write_margins
 from tasks.embed.model import Embedder, load_embedder
 from tasks.embed.pairs import Pair, embed_pairs
@@ -34,7 +35,6 @@ from tasks.source.columns import Layout, facts, images
 from tasks.source.pairs import shown_of
 from tasks.source.read import at_hand, read_batches
 from tasks.source.shards import Shard, ShardUnreadable
-from tasks.workers import progressed
 
 _ROW_GROUP = 4_096  # rows that wait to be written: 8 MB for each of two vectors of 1,024 numbers
 

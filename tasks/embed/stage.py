@@ -10,13 +10,14 @@ from schemas.embedding import VectorsReport
 from schemas.recipe import ScanSettings
 from schemas.reports import ShardReport
 from schemas.scorer import Scorer
+from tasks.beat import hearing
 from tasks.embed.shard import embed_shard
 from tasks.locks import claimed_last
 from tasks.options import STAGE
 from tasks.scan.identity import Columns
 from tasks.source.read import at_hand, let_go
 from tasks.source.shards import Shard
-from tasks.workers import OwnWorkers, Pool, hearing
+from tasks.workers import OwnWorkers, Pool
 
 
 class Scanned(NamedTuple):

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Self
 
 from schemas.reasons import Reason
+from tasks.beat import decoding
 from tasks.memory import limited_memory
 from tasks.scan.containers import sniff
 from tasks.scan.decode import Decoded, ImageDefect, load_decoders
-from tasks.workers import Worker, WorkerLost, decoding
+from tasks.workers import Worker, WorkerLost
 
 _GIB = 2**30
 

@@ -16,6 +16,7 @@ from schemas.reasons import REASONS, Reason
 from schemas.recipe import ScanSettings, fingerprint
 from schemas.reports import QuarantinedShard, ShardReport
 from schemas.tables import SIGNALS
+from tasks.beat import decoding
 from tasks.files import appearing
 from tasks.locks import claimed
 from tasks.memory import limited_memory
@@ -30,7 +31,6 @@ from tasks.source.formats.batches import BYTES, ROWS
 from tasks.source.formats.damage import damage_told
 from tasks.source.read import at_hand, read_batches, read_schema
 from tasks.source.shards import Shard, ShardUnreadable
-from tasks.workers import decoding
 
 _ROW_GROUP = 16_384  # rows of a row group: a shard of Git-10M is one
 _DICTIONARY_COLUMNS = ["format", "mode", "defects.list.element"]

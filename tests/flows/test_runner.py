@@ -9,7 +9,8 @@ from prefect import flow, task
 
 from flows.runner import Crew, EngineError, open_crew, standing_engine, write_engine
 from schemas.recipe import Engine, Output
-from tasks.workers import OwnWorkers, Pool, hearing
+from tasks.beat import hearing
+from tasks.workers import OwnWorkers, Pool
 
 
 @task(name="divide", persist_result=False)
