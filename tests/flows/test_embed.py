@@ -185,6 +185,7 @@ def test_a_run_that_is_killed_within_a_shard_goes_on_there(
     assert made.margins.read_bytes() == undisturbed.shards[0].margins.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_bar_moves_within_a_shard_and_comes_to_the_total(
     tmp_path: Path, random_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
