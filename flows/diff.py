@@ -71,7 +71,7 @@ def print_difference(found: Difference, out: Console) -> None:
     for title, changes in (
         ("recipe", found.recipe),
         ("thresholds as numbers", found.thresholds),
-        ("vectors of scorers", found.vectors),
+        ("vectors of scorers", tuple(map(_shortened, found.vectors))),
         ("versions", found.versions),
     ):
         if changes:
@@ -109,6 +109,11 @@ def _changes(title: str, changes: tuple[Change, ...]) -> Table:
     for change in changes:
         table.add_row(plain(change.key.removeprefix("subsets.0.")), _told(change.a), _told(change.b))
     return table
+
+
+def _shortened(change: Change) -> Change:
+    """Return a change of a SHA-256 with as many digits as are told apart."""
+    return change.model_copy(update={"a": change.a[:12], "b": change.b[:12]})
 
 
 def _table(title: str, first: str, *numbers: str) -> Table:

@@ -69,7 +69,8 @@ def embed_scanned(recipe: Recipe, shards: Sequence[Shard], scanned: ScanReport) 
     for pattern in ("vectors/*", "margins/*"):  # late: by now those of a run that was just killed are mostly gone
         for folder in recipe.workspace.glob(pattern):
             sweep(folder)
-            sweep_parts(folder)
+    for folder in recipe.workspace.glob("vectors/*"):
+        sweep_parts(folder)
     readable = readable_shards(shards, scanned)
     return tuple(_embed(recipe, scorer, readable, scanned) for scorer in recipe.scorers)
 
@@ -83,7 +84,9 @@ def _embed(recipe: Recipe, scorer: Scorer, shards: Sequence[Shard], scanned: Sca
         if vectors is None
     ]
     rows = sum(one.report.rows for one in new)
-    with stage(f"embed by {scorer.name}", rows=rows, items=len(new), done="shards are embedded") as bar:
+    name, done = f"embed by {scorer.name}", "shards are embedded"
+    # Of 300 s: a CPU may take a hundred seconds for one batch of pictures with a large model.
+    with stage(name, rows=rows, items=len(new), done=done, of_late=300) as bar:
         made: list[VectorsReport] = []
         if new:
             progress = ProgressArtifact(f"embed-{scorer.name}", f"{scorer.name}: groups of shards embedded")

@@ -26,7 +26,6 @@ from flows.terminal import plain
 
 console = Console(stderr=True)
 
-_OF_LATE_S = 300  # what a speed is of: a CPU may take a hundred seconds for one batch of pictures with a large model
 _NAME_COLUMNS = 22  # a longer name ends in an ellipsis while the stage is at work; all else is told in 80 columns
 
 
@@ -101,7 +100,13 @@ class _Speeds(ProgressColumn):
 
 @contextmanager
 def stage(
-    name: str, *, rows: int | None = None, byte_length: int | None = None, items: int = 0, done: str = ""
+    name: str,
+    *,
+    rows: int | None = None,
+    byte_length: int | None = None,
+    items: int = 0,
+    done: str = "",
+    of_late: float = 30,
 ) -> Iterator[StageBar]:
     """Show how far a stage is, for the length of a ``with`` block.
 
@@ -112,6 +117,7 @@ def stage(
         items: how many times :meth:`StageBar.advance` will be called; the whole work, where neither is given and it is
             more than one. Work that cannot be counted has none of them.
         done: what such items are, and that they are done, as in ``shards are scanned``.
+        of_late: what the speed is of [s].
     """
     global _at_work
     totals: dict[Unit, int | None] = {"bytes": byte_length, "rows": rows, "items": items if items > 1 else None}
@@ -126,7 +132,7 @@ def stage(
         transient=True,
         expand=unit is not None,
         disable=hidden,
-        speed_estimate_period=_OF_LATE_S,
+        speed_estimate_period=of_late,
     )
     with bars:
         _at_work = StageBar(name, bars, unit, totals[unit] if unit else None, items, done)

@@ -59,7 +59,9 @@ class Difference(Model):
     moved: tuple[Moved, ...] = Field(description="Rows in another split in B than in A.")
     recipe: tuple[Change, ...]
     thresholds: tuple[Change, ...] = Field(description="Thresholds as numbers; a number for each zoom where they have.")
-    vectors: tuple[Change, ...] = Field(description="SHA-256 of what each scorer told, by its name.")
+    vectors: tuple[Change, ...] = Field(
+        description="SHA-256 of what scorers told, by their names, where both asked them of the same shards."
+    )
     versions: tuple[Change, ...] = Field(description="Versions of what can change a byte.")
 
     @model_validator(mode="after")

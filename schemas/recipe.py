@@ -137,7 +137,10 @@ class SemanticDuplicates(Model):
         None, ge=1, le=1_000_000, description="Clusters of pictures; null: one for each 1,000 pictures."
     )
     probes: int = Field(
-        3, ge=1, le=64, description="Clusters with whose pictures one is compared; 1: its own alone, as SemDeDup does."
+        3,
+        ge=1,
+        le=16,
+        description="Nearest clusters whose pictures each picture is compared with; 1: its own alone, as SemDeDup.",
     )
 
 

@@ -46,7 +46,7 @@ def plan(
     settings: Settings = None,
     search: Annotated[
         bool,
-        typer.Option("--search", help="Look for near-duplicates that no run has looked for, however long it takes."),
+        typer.Option("--search", help="Look for duplicates that no run has looked for, however long it takes."),
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Kernel: the pairs of vectors whose cosine reaches a limit, compared within clusters (Abbas et al. 2023, SemDeDup).
+"""Kernel: pairs of vectors whose cosine reaches a limit, in clusters and next to them (Abbas et al. 2023, SemDeDup).
 
 Most pairs that are much alike lie in one cluster, and nearly all others on both sides of a border between two. So each
 vector is also compared with those of the clusters that are next nearest to it, as an inverted file is probed (Jégou et
@@ -189,8 +189,11 @@ def _compared_before(
 ) -> NDArray[np.bool_]:
     """Return which pairs met in a cluster of a lower number: in that of the other one, which probes this one."""
     home = nearest[0, cluster.rows[other]]
-    probed = np.any(nearest[1:, cluster.rows[one]] == home, axis=0)
-    return np.asarray(probed & (home < cluster.number), np.bool_)
+    before = np.zeros(len(one), np.bool_)
+    for probed in nearest[1:]:
+        before |= probed[cluster.rows[one]] == home
+    before &= home < cluster.number
+    return before
 
 
 def _cosines(held: Halves, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -108,7 +108,7 @@ def _distinct(report: EmbedReport, group: NDArray[np.int32]) -> tuple[NDArray[np
     seen = np.zeros(int(group.max(initial=-1)) + 2, np.bool_)  # the last place is that of a row without group
     count = 0
     for place, found, present in vectors_in_pieces(report, "image"):
-        groups = group[place]
+        groups, present = group[place], present & found.any(axis=1)  # a vector of length 0 has no direction
         first = np.zeros(len(groups), np.bool_)
         first[np.unique(np.where(present, groups, -1), return_index=True)[1]] = True
         wanted = np.flatnonzero(present & ((groups < 0) | first) & ~seen[groups])

@@ -26,7 +26,7 @@ def compare(sides: Sides) -> Difference:
         moved=moved,
         recipe=_changes(one.manifest.recipe, other.manifest.recipe),
         thresholds=_changes(*(_thresholds(side.manifest) for side in (one, other))),
-        vectors=_changes(*(_vectors(side.manifest) for side in (one, other))),
+        vectors=_changes(*_vectors(one.manifest, other.manifest)) if _same_source(one, other) else (),
         versions=_changes(one.manifest.versions, other.manifest.versions),
     )
 
@@ -82,8 +82,15 @@ def _thresholds(manifest: Manifest) -> dict[str, Any]:
     return limits
 
 
-def _vectors(manifest: Manifest) -> dict[str, str]:
-    return {scorer.name: scorer.vectors_sha256 for scorer in manifest.scorers}
+def _same_source(one: Verdicts, other: Verdicts) -> bool:
+    shards = [[shard.content_xxh3 for shard in side.manifest.source.shards] for side in (one, other)]
+    return shards[0] == shards[1]
+
+
+def _vectors(*manifests: Manifest) -> list[dict[str, str]]:
+    """Return what the scorers told that both asked."""
+    told = [{scorer.name: scorer.vectors_sha256 for scorer in manifest.scorers} for manifest in manifests]
+    return [{name: digest for name, digest in side.items() if all(name in other for other in told)} for side in told]
 
 
 def _changes(one: Any, other: Any) -> tuple[Change, ...]:

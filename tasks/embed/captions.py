@@ -30,7 +30,7 @@ class Read(NamedTuple):
 
 
 def tokenize_captions(captions: Sequence[str], embedder: Embedder, how: Literal["whole", "sentences"]) -> Tokenized:
-    """Return ``captions`` as the model takes them; threads may ask at the same time.
+    """Return ``captions`` as the model takes them; of threads that ask at the same time one waits.
 
     Of ``sentences``, a caption longer than the model reads is cut into its sentences; all others are read as a whole,
     as far as the model reads.

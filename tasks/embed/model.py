@@ -1,8 +1,9 @@
 """Kernel: an image-text model, SigLIP or CLIP, as a function from pictures and texts to vectors of one space."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -56,6 +57,13 @@ class Embedder:
         half = self.device == "cuda" and torch.cuda.is_bf16_supported()
         self.dtype: str = "bfloat16" if half else "float32"
         self._model = model.to(self.device, getattr(torch, self.dtype)).eval()
+        self.made_by: dict[str, str] = {
+            "device": torch.cuda.get_device_name() if self.device == "cuda" else self.device,
+            "dtype": self.dtype,
+            "image_processor": type(processor.image_processor).__name__,
+            **_versions("torch", "torchvision", "transformers", "tokenizers", "sentencepiece", "pillow"),
+        }
+        """All that its numbers depend on, but for the weights and the last digits of one CPU or another."""
         self._tokenizing = Lock()
         self._scaling = scaling_of(processor.image_processor)
         positions = int(model.config.text_config.max_position_embeddings)
@@ -97,7 +105,7 @@ class Embedder:
         return self.tokenized_texts(self.tokenize(texts))
 
     def tokenize(self, texts: Sequence[str]) -> Prepared:
-        """Return ``texts`` as the model takes them, arrays of shape (n, tokens); threads may ask at the same time."""
+        """Return ``texts`` as the model takes them, arrays of shape (n, tokens); of threads that ask one waits."""
         if not texts:
             return {}
         with self._tokenizing:  # a tokenizer's cut and padding are its state
@@ -134,7 +142,7 @@ class Embedder:
                 tensors = {}
                 for key, value in inputs.items():
                     tensor = torch.from_numpy(np.ascontiguousarray(value)).to(self.device)
-                    if tensor.dtype == torch.uint8 and self._scaling is not None:
+                    if key == "pixel_values" and self._scaling is not None:
                         tensor = self._scaled(tensor, self._scaling)
                     tensors[key] = tensor.to(self._model.dtype) if tensor.is_floating_point() else tensor
                 found = features(**tensors)
@@ -157,21 +165,36 @@ class Embedder:
         return (pictures.float() * scaling.factor - mean) / deviation
 
 
+def _versions(*packages: str) -> dict[str, str]:
+    """Return the versions of those that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
 def scaling_of(image_processor: Any) -> Scaling | None:
     """Return how ``image_processor`` makes numbers of bytes; None if it does anything else, or cannot leave it out."""
     if not (getattr(image_processor, "do_rescale", False) and getattr(image_processor, "do_normalize", False)):
         return None
     from PIL import Image
 
+    noise = np.random.default_rng(0).integers(0, 256, (2, 300, 500, 3), np.uint8)
     try:
-        made = image_processor(images=Image.new("RGB", (4, 4)), return_tensors="np", **_UNSCALED)["pixel_values"]
         scaling = Scaling(
             float(image_processor.rescale_factor), list(image_processor.image_mean), list(image_processor.image_std)
         )
-    except (AttributeError, KeyError, TypeError, ValueError):  # one with settings of its own
+        for picture in (Image.fromarray(noise[0]), Image.fromarray(noise[1, :40, :57])):
+            asked = {"images": picture, "return_tensors": "np"}
+            left = np.asarray(image_processor(**asked, **_UNSCALED)["pixel_values"])
+            made = np.asarray(image_processor(**asked)["pixel_values"])
+            mean, deviation = (np.reshape(numbers, (-1, 1, 1)) for numbers in (scaling.mean, scaling.deviation))
+            if left.dtype != np.uint8 or not np.allclose((left * scaling.factor - mean) / deviation, made, atol=1e-5):
+                return None
+    except Exception:  # of a processor of any kind, which is used as it is
         return None
-    channels_first = np.asarray(made).ndim == 4 and np.asarray(made).shape[1] == len(scaling.mean)
-    return scaling if channels_first and np.asarray(made).dtype == np.uint8 else None
+    return scaling
 
 
 def load_embedder(checkpoint: Checkpoint) -> Embedder:

@@ -58,9 +58,12 @@ class Part:
         return pa.ipc.read_record_batch(pa.py_buffer(data), self._schema)
 
     def _lay(self, data: bytes | pa.Buffer) -> None:
-        with self._path.open("ab") as file:
-            file.write(_HEAD.pack(len(data), xxhash.xxh3_128_digest(data)))
-            file.write(data)
+        try:
+            with self._path.open("ab") as file:
+                file.write(_HEAD.pack(len(data), xxhash.xxh3_128_digest(data)))
+                file.write(data)
+        except OSError as error:  # of a disk that is full, without the file's name
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def _laid(self) -> Iterator[tuple[bytes, int]]:
         """Yield what was laid down, as far as it is whole, and where in the file each ends."""

@@ -5,7 +5,6 @@ Batches are laid down as they are made, so that a run that is killed costs one b
 
 import hashlib
 from collections.abc import Iterator
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
@@ -77,7 +76,8 @@ def embed_shard(
         if not is_parquet(vectors):
             _require_as_scanned(shard, scanned)
             with at_hand(shard), part_of(vectors) as path:
-                schema, made_by = vectors_schema(embedder.dimensions), _made_by(scorer, embedder)
+                schema = vectors_schema(embedder.dimensions)
+                made_by = {"model": scorer.model, "revision": scorer.revision, **embedder.made_by}
                 part = Part(path, schema, record_key(made_by, scorer.batch_size, scanned.status).encode())
                 _embed_rest(part, shard, scanned, scorer, settings, embedder)
                 _require_as_scanned(shard, scanned)
@@ -92,23 +92,15 @@ def _require_as_scanned(shard: Shard, scanned: ShardReport) -> None:
         raise ShardUnreadable("changed since it was scanned; run again", shard.name)
 
 
-def _made_by(scorer: Scorer, embedder: Embedder) -> dict[str, str | None]:
-    return {
-        "model": scorer.model,
-        "revision": scorer.revision,
-        "device": embedder.device,
-        "dtype": embedder.dtype,
-        **{package: version(package) for package in ("torch", "transformers")},
-    }
-
-
 def _embed_rest(
     part: Part, shard: Shard, scanned: ShardReport, scorer: Scorer, settings: ScanSettings, embedder: Embedder
 ) -> None:
     """Embed the rows of ``shard`` that are not in ``part``, which ends where a batch does; of the others no picture."""
+    progressed(part.rows)
+    if part.rows == scanned.rows:
+        return
     decoded = read_parquet(scanned.signals, ["luma_std"])["luma_std"].is_valid().to_numpy()
     pairs = islice(_pairs(shard, shown_of(Layout(**scanned.layout)), decoded), part.rows, scanned.rows)
-    progressed(part.rows)
     batches = embed_pairs(pairs, embedder, scorer.batch_size, scorer.captions, settings.formats, first_row=part.rows)
     for batch in batches:
         part.append(batch)

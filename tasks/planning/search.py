@@ -22,7 +22,7 @@ from tasks.planning.pairs import Pairs
 SEARCHED_ROWS = 2_000_000
 """Most rows that are searched for near-duplicates without being asked to: that takes some ten seconds."""
 
-COMPARED_ROWS = 100_000
+COMPARED_ROWS = 30_000
 """Most rows whose vectors are compared without being asked to: that takes some ten seconds."""
 
 _SEARCH = "left out here, and searched for in the run; --search does it now"

@@ -107,6 +107,13 @@ def test_copies_of_a_row_that_was_lost_to_another_name_that_one(tmp_path: Path) 
     assert [v["duplicate_of"] for v in judge(recipe, scan, find(recipe, scan, vectors))] == [2, 2, None]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_vector_of_length_0_is_like_nothing(clip_extra: None, tmp_path: Path) -> None:
+    vectors = write_vectors(tmp_path, [[0.0, 0.0], *circle(0, 5)], [[0.0, 0.0], *circle(90, 91)])
+    recipe, scan = scanned(tmp_path, [row(n) for n in range(6)], {"min_cosine": 0.99, "clusters": 2}, **ALONE)
+    assert pairs_of(find(recipe, scan, vectors)) == [(1, 2), (4, 5)]
+
+
 def test_pairs_are_found_once_and_belong_to_vectors_and_settings(tmp_path: Path) -> None:
     recipe, scan = scanned(tmp_path, [row(n) for n in range(4)], {}, **ALONE)
     vectors = write_vectors(tmp_path, circle(0, 5), circle(60, 62))

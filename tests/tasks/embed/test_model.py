@@ -12,7 +12,7 @@ from PIL import Image
 
 from schemas.scorer import Checkpoint
 from tasks.embed.checkpoint import pinned_checkpoint
-from tasks.embed.model import Embedder, ModelUnusable, load_embedder
+from tasks.embed.model import Embedder, ModelUnusable, Scaling, load_embedder, scaling_of
 
 TEXTS = ["a satellite image of a harbour", "boats", "", "forest and river " * 20]
 
@@ -56,12 +56,12 @@ def test_vectors_and_logits_are_those_of_plain_code(model: Path) -> None:
     ("setting", "bytes_first"), [({}, True), ({"do_normalize": False}, False), ({"do_rescale": False}, False)]
 )
 def test_pixels_are_scaled_as_the_processor_says(
-    random_model: Path, tmp_path: Path, setting: dict[str, bool], bytes_first: bool
+    model: Path, tmp_path: Path, setting: dict[str, bool], bytes_first: bool
 ) -> None:
     import torch
     from transformers import AutoModel, AutoProcessor
 
-    folder = shutil.copytree(random_model, tmp_path / "model")
+    folder = shutil.copytree(model, tmp_path / "model")
     plain, processor = AutoModel.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
     for name, value in {"image_mean": [0.2, 0.5, 0.7], "image_std": [0.1, 0.3, 0.6], **setting}.items():
         setattr(processor.image_processor, name, value)
@@ -75,6 +75,20 @@ def test_pixels_are_scaled_as_the_processor_says(
         embedder.images(pictures), torch.nn.functional.normalize(expected, dim=-1).numpy(), atol=1e-5
     )
     assert (embedder.prepare(pictures[0])["pixel_values"].dtype == np.uint8) == bytes_first
+
+
+def test_a_processor_that_does_more_than_scale_is_left_to_it(clip_extra: None) -> None:
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+    from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
+
+    numbers = {"image_mean": [0.2, 0.5, 0.7], "image_std": [0.1, 0.3, 0.6]}
+    plain = SiglipImageProcessorPil(size={"height": 32, "width": 32}, **numbers)
+    padded = SiglipImageProcessorPil(do_resize=False, do_pad=True, pad_size={"height": 512, "width": 512}, **numbers)
+
+    assert scaling_of(plain) == Scaling(1 / 255, *numbers.values())
+    assert scaling_of(padded) is None  # in the margin is 0 after the scaling, not before it
+    assert scaling_of(Siglip2ImageProcessorPil()) is None  # patches
+    assert scaling_of(None) is None
 
 
 def test_the_batch_size_changes_nothing_but_the_last_digits(random_model: Path) -> None:

@@ -119,3 +119,11 @@ def test_swept_is_a_part_whose_file_is_there_and_no_other(tmp_path: Path) -> Non
 
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == [".damaged.parquet.part", ".missing.parquet.part", "damaged.parquet", "whole.parquet"]
+
+
+def test_a_disk_that_is_full_is_told_with_the_file(tmp_path: Path) -> None:
+    part = Part(tmp_path / "part", SCHEMA, MADE_BY)
+    (tmp_path / "part").unlink()
+    (tmp_path / "part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/part'"):
+        part.append(BATCHES[0])
