@@ -228,7 +228,7 @@ def test_the_file_says_what_it_was_made_by(recipe: Recipe) -> None:
 
     metadata = pq.read_metadata(str(report.vectors)).metadata
     told = json.loads(metadata[b"vectors"])
-    assert told["made_by"]["device"] in ("cpu", "cuda")
+    assert told["made_by"]["device"]  # a GPU's by its name
     assert told["made_by"]["pillow"] == version("pillow")
     assert {"model", "revision", "dtype", "image_processor", "torch", "transformers"} < told["made_by"].keys()
     assert len(metadata[b"digest"]) == 64
