@@ -1,5 +1,6 @@
-"""Arguments and options that several commands have, and the folder that is named by one."""
+"""Arguments and options that several commands have, and the file or folder that is named by one."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,15 @@ OfHub = Annotated[bool, typer.Option("--hub", help="The source is a data set of 
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log of the run as well.")]
+
+
+def named_place(place: str) -> "UPath":
+    """Return the file ``place``, or the folder that it is or leads to; one that is not there is a wrong usage."""
+    from upath import UPath
+
+    from tasks.versions import followed
+
+    return UPath(place) if Path(place).is_file() else followed(named_folder(place))
 
 
 def named_folder(place: str) -> "UPath":

@@ -1,11 +1,10 @@
 """Commands that ask of what was made: is it sound, why is a row in it, what differs, what would another limit keep."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.cli.arguments import Json, OfHub, Quiet, SubsetDir, named_folder
+from flows.cli.arguments import Json, OfHub, Quiet, SubsetDir, named_folder, named_place
 from flows.cli.process import FAILED, MISUSED, fail, run
 from schemas.errors import CurationError
 
@@ -119,13 +118,11 @@ def browse(
     Reads what was measured; where nobody has looked for duplicates, it does, as curate would. Needs the extra
     [cyan]browse[/]. Exit status: 0 stopped, 1 nothing was scanned there, 2 the usage is wrong.
     """
-    from upath import UPath
 
     from flows.browse import run_browse
     from flows.recipes import RecipeError
-    from tasks.versions import followed
 
-    at = UPath(place) if Path(place).is_file() else followed(named_folder(place))
+    at = named_place(place)
     try:
         run_browse(at, subset=subset, port=port, show=show)
     except RecipeError as error:
@@ -161,9 +158,8 @@ def retrieve(
     from flows.recipes import RecipeError
     from flows.retrieve import run_retrieve
     from tasks.retrieve.stage import UnknownScorer
-    from tasks.versions import followed
 
-    at, file = UPath(place) if Path(place).is_file() else followed(named_folder(place)), UPath(page).expanduser()
+    at, file = named_place(place), UPath(page).expanduser()
     if file.is_dir():
         fail(f"--page: {file} is a folder, expected a file", MISUSED)
     if blank := [text for text in texts if not text.strip()]:

@@ -177,9 +177,11 @@ def _candidates(cluster: _Cluster, least: np.float32) -> Iterator[tuple[NDArray[
     """Yield the positions in ``cluster`` of pairs whose cosine, roughly, is at least ``least``: one is its own."""
     held = cluster.held
     for top in range(0, cluster.own, _TILE):
-        upper = _lengthened(held[top : min(top + _TILE, cluster.own)])
+        first = _lengthened(held[top : top + _TILE])
+        upper = first[: cluster.own - top]
         for left in range(top, len(held), _TILE):
-            alike = upper @ _lengthened(held[left : left + _TILE]).T >= least
+            lower = first if left == top else _lengthened(held[left : left + _TILE])
+            alike = upper @ lower.T >= least
             one, other = np.nonzero(np.triu(alike, 1) if left == top else alike)
             yield top + one, left + other
 

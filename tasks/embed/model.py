@@ -65,7 +65,10 @@ class Embedder:
         }
         """All that its numbers depend on, but for the weights and the last digits of one CPU or another."""
         self._tokenizing = Lock()
-        self._scaling = scaling_of(processor.image_processor)
+        scaling = scaling_of(processor.image_processor)
+        self._scaling = scaling and tuple(
+            torch.tensor(numbers, device=self.device).reshape(-1, 1, 1) for numbers in scaling
+        )
         positions = int(model.config.text_config.max_position_embeddings)
         self.max_tokens = min(int(processor.tokenizer.model_max_length), positions)
         """Tokens that the text tower reads."""
@@ -143,7 +146,8 @@ class Embedder:
                 for key, value in inputs.items():
                     tensor = torch.from_numpy(np.ascontiguousarray(value)).to(self.device)
                     if key == "pixel_values" and self._scaling is not None:
-                        tensor = self._scaled(tensor, self._scaling)
+                        factor, mean, deviation = self._scaling
+                        tensor = (tensor.float() * factor - mean) / deviation
                     tensors[key] = tensor.to(self._model.dtype) if tensor.is_floating_point() else tensor
                 found = features(**tensors)
                 vectors = getattr(found, "pooler_output", found).float()
@@ -156,13 +160,6 @@ class Embedder:
         if not np.isfinite(unit).all():
             raise ModelUnusable(f"{self._name}: found a vector that is not finite; the weights are damaged")
         return np.asarray(unit, np.float32)
-
-    def _scaled(self, pictures: Any, scaling: Scaling) -> Any:
-        mean, deviation = (
-            self._torch.tensor(by_channel, device=self.device).reshape(-1, 1, 1)
-            for by_channel in (scaling.mean, scaling.deviation)
-        )
-        return (pictures.float() * scaling.factor - mean) / deviation
 
 
 def _versions(*packages: str) -> dict[str, str]:
